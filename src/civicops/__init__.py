@@ -1,0 +1,1 @@
+"""civicops: look after towns and cities. Everything that runs on the controller."""
