@@ -1,0 +1,178 @@
+# Copyright (c) civicops.town contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: run
+type: aggregate
+short_description: Gives a run its identity and takes its documents in
+version_added: 0.1.0
+author: civicops.town (@civicops)
+description:
+  - Tells the document modules of this collection which town, run and job their answers belong to.
+  - Writes a document of kind C(contact) for each host that was unreachable or on which a task failed,
+    and one of kind C(run) at the end.
+  - Takes the spool into the town's ledger when the playbook has ended, also when every host failed.
+requirements:
+  - The Python package C(civicops), installed beside Ansible.
+  - Enable it with C(callbacks_enabled = civicops.town.run) in the site's C(ansible.cfg).
+notes:
+  - The town is the inventory directory that holds C(group_vars/all/town.yml); where there is none, it is E(CIVICOPS_TOWN).
+    An inventory of two towns is refused.
+  - E(CIVICOPS_INGEST=later) leaves the documents in the spool, where the next C(civicops) command finds them.
+"""
+
+import getpass
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible import context
+from ansible.errors import AnsibleError
+from ansible.plugins.callback import CallbackBase
+from ansible.release import __version__ as ansible_version
+
+from ansible_collections.civicops.town.plugins.plugin_utils import package
+
+_TOWN_FILE = Path("group_vars", "all", "town.yml")
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "civicops.town.run"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._origin: Any = None
+        self._alive: int | None = None
+        self._playbook = ""
+        self._started_at = ""
+        self._inventory: set[str] = set()
+        self._unreachable: set[str] = set()
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        if (remedy := package.missing()) is not None:
+            self._display.warning(f"civicops.town.run records nothing: {remedy}")
+            return
+        self._playbook = Path(str(playbook._file_name)).stem
+        self._started_at = package.spool.now()
+        try:
+            town = _town()
+            if town is None:
+                self._display.warning(
+                    "civicops.town.run records nothing: no inventory directory with group_vars/all/town.yml was given"
+                )
+                return
+            self._origin = package.spool.Origin(town, _run_id(), os.environ.get("CIVICOPS_JOB") or self._playbook)
+            self._alive = package.spool.hold_alive(self._origin)
+        except (package.state.StateError, OSError) as error:
+            raise AnsibleError(f"civicops.town.run: {error}") from error
+        package.spool.announce(self._origin)
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        inventory = play.get_variable_manager()._inventory
+        hosts = inventory.get_hosts("all", ignore_limits=True, ignore_restrictions=True)
+        self._inventory.update(host.get_name() for host in hosts)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        host = result._host.get_name()
+        self._unreachable.add(host)
+        self._contact(host, "unreachable", result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        host = result._host.get_name()
+        if host not in self._unreachable:
+            self._contact(host, "failed", result, ignored=ignore_errors)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        if self._origin is None:
+            return
+        self._write("run", "", self._summary(stats))
+        if os.environ.get("CIVICOPS_INGEST") != "later":
+            self._ingest()
+        if self._alive is not None:
+            os.close(self._alive)
+            self._alive = None
+
+    def _contact(self, host: str, outcome: str, result: Any, *, ignored: bool = False) -> None:
+        if self._origin is None:
+            return
+        task = result._task
+        reason = result._result.get("msg") or result._result.get("reason") or "no reason was given"
+        if task.no_log:
+            reason = "hidden: the task has no_log"
+        self._write(
+            "contact",
+            host,
+            {
+                "outcome": outcome,
+                "task": package.text.printable(task.get_name(), 255),
+                "action": package.text.printable(task.action, 255),
+                "reason": package.text.printable(reason, 1000),
+                "ignored": ignored,
+            },
+            key=str(task._uuid),
+        )
+
+    def _summary(self, stats: Any) -> dict[str, Any]:
+        hosts = dict.fromkeys(sorted(self._inventory), "not_asked")
+        for host in stats.processed:
+            told = stats.summarize(host)
+            if host in self._unreachable or told["unreachable"]:
+                hosts[host] = "unreachable"
+            elif told["failures"]:
+                hosts[host] = "failed"
+            else:
+                hosts[host] = "changed" if told["changed"] else "ok"
+        limit = context.CLIARGS.get("subset")
+        return {
+            "playbook": self._playbook,
+            "started_at": self._started_at,
+            "ended_at": package.spool.now(),
+            "limit": None if limit is None else package.text.printable(limit, 1000),
+            "user": package.text.printable(getpass.getuser(), 255),
+            "ansible": ansible_version,
+            "hosts": hosts,
+        }
+
+    def _write(self, kind: str, host: str, body: dict[str, Any], *, key: str = "") -> None:
+        check = bool(context.CLIARGS.get("check"))
+        package.spool.write(self._origin, kind=kind, version=1, host=host, body=body, check=check, key=key)
+
+    def _ingest(self) -> None:
+        from civicops.ledger.ingest import ingest_run
+        from civicops.ledger.store import Ledger, LedgerError
+
+        state = package.state.TownState(self._origin.town)
+        try:
+            with Ledger(self._origin.town, state=state) as ledger:
+                ingest_run(ledger, state.spool_of(self._origin.run))
+        except LedgerError as error:
+            self._display.warning(f"the documents wait in the spool, nothing is lost: {error}")
+
+
+def _town() -> str | None:
+    """The town whose inventory directory this run was given; an inventory of two towns is an error."""
+    sources = [Path(source) for source in context.CLIARGS.get("inventory") or C.DEFAULT_HOST_LIST]
+    directories = {path if path.is_dir() else path.parent for path in (source.absolute() for source in sources)}
+    towns = {directory.resolve().name for directory in directories if (directory / _TOWN_FILE).is_file()}
+    if named := os.environ.get("CIVICOPS_TOWN"):
+        towns.add(named)
+    if len(towns) > 1:
+        raise AnsibleError(f"civicops.town.run: one run is for one town; this inventory is of {', '.join(sorted(towns))}")
+    return towns.pop() if towns else None
+
+
+def _run_id() -> str:
+    """`$CIVICOPS_RUN`, else AWX's job, else this process: unique while it lives, and its start time makes it so after."""
+    if given := os.environ.get("CIVICOPS_RUN"):
+        return given
+    if job := os.environ.get("JOB_ID") if os.environ.get("AWX_HOST") else None:
+        return f"awx-{job}"
+    started = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return f"{started}-{os.getpid()}"

@@ -1,0 +1,35 @@
+# Copyright (c) civicops.town contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one guarded import of the Python package `civicops`."""
+
+from __future__ import annotations
+
+import sys
+
+from ansible.errors import AnsibleActionFail
+
+try:
+    from civicops import state as state
+    from civicops import text as text
+    from civicops.ledger import spool as spool
+except ImportError as error:
+    IMPORT_ERROR: ImportError | None = error
+else:
+    IMPORT_ERROR = None
+
+
+def missing() -> str | None:
+    """What to do about a missing package, or None where it is there."""
+    if IMPORT_ERROR is None:
+        return None
+    return (
+        f"the Python package civicops can't be imported ({IMPORT_ERROR}); install it beside Ansible: "
+        f"{sys.executable} -m pip install civicops"
+    )
+
+
+def require() -> None:
+    """Raise AnsibleActionFail where the package is missing."""
+    if (remedy := missing()) is not None:
+        raise AnsibleActionFail(f"{remedy}; or set record=false to get the answer in the task's result")

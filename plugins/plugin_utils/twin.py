@@ -1,0 +1,99 @@
+# Copyright (c) civicops.town contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shared base of the spooling twins.
+
+A twin runs the module of its own name, writes the answer as a document to the spool and leaves a small summary. The
+host is hostile: nothing of its answer reaches the task's result but what a twin's `summary` makes of it, so a host can
+set no facts, no variables and no warnings, and steer no terminal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.civicops.town.plugins.plugin_utils import package
+
+
+class DocumentAction(ActionBase):
+    """Base class; a twin sets `kind` and `version`, and may give a `summary`."""
+
+    kind: str
+    version: int
+
+    TRANSFERS_FILES = False
+    _supports_async = False
+    _supports_check_mode = True
+
+    def summary(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A few values for the task's result. The body is a host's word: check types, pass text through `text`."""
+        return {}
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        record = boolean(self._task.args.get("record", True), strict=True)
+        host = str(task_vars["inventory_hostname"])
+        self._refuse_what_breaks_the_origin(host)
+        origin = self._origin() if record else None
+
+        answer = self._ask(task_vars)
+        if answer.get("failed") or "document" not in answer:
+            return {"failed": True, "msg": self._why_failed(answer)}
+        body = answer["document"]
+        if origin is None:
+            return {"changed": False, "document": body}
+        document, _path = package.spool.write(
+            origin,
+            kind=self.kind,
+            version=self.version,
+            host=host,
+            body=body,
+            check=bool(self._task.check_mode),
+            key=str(self._task._uuid),
+        )
+        if not isinstance(body, dict):
+            return {"failed": True, "msg": "the host's answer is not a document", "document_id": document}
+        return {"changed": False, "document_id": document, "summary": self.summary(body)}
+
+    def _refuse_what_breaks_the_origin(self, host: str) -> None:
+        if self._task.async_val:
+            raise AnsibleActionFail(f"{self._task.action} can't run with async: its document would be lost")
+        delegate = self._task.delegate_to
+        if delegate and delegate != host:
+            raise AnsibleActionFail(f"{self._task.action} can't be delegated: a document names the host that answered")
+
+    @staticmethod
+    def _origin() -> Any:
+        package.require()
+        origin = package.spool.origin_from_environment()
+        if origin is None:
+            raise AnsibleActionFail(
+                "the callback civicops.town.run is not enabled or knows no town: set callbacks_enabled = "
+                "civicops.town.run in ansible.cfg and name a town's inventory directory (-i inventories/TOWN)"
+            )
+        return origin
+
+    def _ask(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._execute_module(task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            # The text holds what the host or its banner said.
+            raise type(error)(_clean(error.message, 1000)) from None
+
+    @staticmethod
+    def _why_failed(answer: dict[str, Any]) -> str:
+        if not answer.get("failed"):
+            return "the host's answer holds no document: is its Python what it should be?"
+        told = [str(answer[name]) for name in ("msg", "module_stderr") if isinstance(answer.get(name), str)]
+        return _clean(": ".join(part for part in told if part), 1000) or "the module failed and did not say why"
+
+
+def _clean(value: Any, limit: int) -> str:
+    if package.missing() is None:
+        return package.text.printable(value, limit)
+    return "".join(character if character.isprintable() else " " for character in str(value))[:limit]

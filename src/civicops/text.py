@@ -1,0 +1,19 @@
+"""Text that came from a host, made fit to be shown on a terminal or in a log.
+
+Standard library only: Ansible's workers import this.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Everything that steers a terminal or reorders what is read: C0 and C1 controls (line breaks included), soft hyphen,
+# zero-width and bidirectional format characters, line and paragraph separators, lone surrogates, byte-order mark.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]+")
+
+
+def printable(value: object, limit: int = 1000) -> str:
+    """One line of at most `limit` characters without anything that steers a terminal; runs of such become a space."""
+    text = value if isinstance(value, str) else str(value)
+    text = _STEERING.sub(" ", text[: 4 * limit]).strip()
+    return text if len(text) <= limit else text[: limit - 1] + "…"

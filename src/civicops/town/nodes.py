@@ -1,0 +1,202 @@
+"""YAML text to a tree of nodes that know their line.
+
+Built from the parser's events, without recursion, so that neither deep nesting nor aliases
+can exhaust the stack: what a bomb would blow up is refused while it is small.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from .problems import echo
+
+MAX_DEPTH = 20
+"""Levels of nesting; the town file itself needs six."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True, eq=False)
+class Scalar:
+    """A single value. `plain`: written without quotes, so that YAML guesses its type."""
+
+    line: int
+    column: int
+    text: str
+    plain: bool
+    tag: str | None
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    line: int
+    column: int
+    flow: bool
+    tag: str | None
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Mapping:
+    line: int
+    column: int
+    flow: bool
+    tag: str | None
+    items: list[tuple[Node, Node]] = field(default_factory=list)
+
+
+Node = Scalar | Sequence | Mapping
+
+
+class YamlFault(Exception):
+    """The text is not YAML, or more than a town file may be: where, what, and what to do."""
+
+    def __init__(self, line: int, column: int, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.line, self.column, self.message, self.remedy = line, column, message, remedy
+
+
+def parse(text: str) -> Node | None:
+    """The document as a tree, None if it is empty; raises `YamlFault`. Aliases share the node that they name."""
+    try:
+        return _Builder().build(text)
+    except yaml.MarkedYAMLError as error:
+        raise _explained(error, text) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position] if isinstance(error.position, int) else ""
+        line = len(before.splitlines()) or 1
+        raise YamlFault(line, 0, "a control character that YAML does not allow", "delete it") from None
+    except yaml.YAMLError as error:
+        raise YamlFault(0, 0, f"not valid YAML: {echo(str(error))[1:-1]}", "mend the syntax") from None
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.root: Node | None = None
+        self.open: list[Sequence | Mapping] = []
+        self.keys: list[Node | None] = []  # for each open collection: the key that waits for its value
+        self.anchors: dict[str, Node] = {}
+        self.waiting: dict[int, str] = {}  # anchors of collections that are still open, by identity
+
+    def build(self, text: str) -> Node | None:
+        documents = 0
+        for event in yaml.parse(text, Loader=_LOADER):
+            mark = event.start_mark
+            line, column = mark.line + 1, mark.column + 1
+            match event:
+                case yaml.DocumentStartEvent():
+                    documents += 1
+                    if documents > 1:
+                        raise YamlFault(line, column, "a second document begins here", "keep one `---` in the file")
+                case yaml.ScalarEvent():
+                    tag = event.tag if event.tag is not None or event.implicit[0] or event.implicit[1] else "!"
+                    node = Scalar(line, column, event.value, event.style is None or event.style == "", tag)
+                    self._anchor(event.anchor, node)
+                    self._add(node)
+                case yaml.SequenceStartEvent():
+                    self._begin(Sequence(line, column, bool(event.flow_style), event.tag), event.anchor)
+                case yaml.MappingStartEvent():
+                    self._begin(Mapping(line, column, bool(event.flow_style), event.tag), event.anchor)
+                case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                    self._end()
+                case yaml.AliasEvent():
+                    self._add(self._aliased(event.anchor, line, column))
+        return None if isinstance(self.root, Scalar) and self.root.plain and not self.root.text else self.root
+
+    def _begin(self, node: Sequence | Mapping, anchor: str | None) -> None:
+        if len(self.open) >= MAX_DEPTH:
+            raise YamlFault(node.line, node.column, f"nested deeper than {MAX_DEPTH} levels", "a town file needs six")
+        if anchor is not None:
+            self.waiting[id(node)] = anchor
+        self.open.append(node)
+        self.keys.append(None)
+
+    def _end(self) -> None:
+        node = self.open.pop()
+        self.keys.pop()
+        self._anchor(self.waiting.pop(id(node), None), node)
+        self._add(node)
+
+    def _anchor(self, name: str | None, node: Node) -> None:
+        if name is not None:
+            self.anchors[name] = node
+
+    def _aliased(self, name: str, line: int, column: int) -> Node:
+        if name in self.anchors:
+            return self.anchors[name]
+        if name in self.waiting.values():
+            raise YamlFault(line, column, f"the alias *{echo(name)[1:-1]} stands inside of what it names", "write it out")
+        raise YamlFault(
+            line, column, f"the alias *{echo(name)[1:-1]} names nothing above", "put a text that begins with * in quotes"
+        )
+
+    def _add(self, node: Node) -> None:
+        if not self.open:
+            self.root = node
+            return
+        parent = self.open[-1]
+        if isinstance(parent, Sequence):
+            parent.items.append(node)
+        elif (key := self.keys[-1]) is None:
+            self.keys[-1] = node
+        else:
+            parent.items.append((key, node))
+            self.keys[-1] = None
+
+
+_EXPLANATIONS = (
+    (
+        r"unexpected end of stream",
+        "a quote is opened here and never closed",
+        "close the text with the same quote",
+    ),
+    (
+        r"mapping values are not allowed",
+        "a `key:` where none can stand",
+        'check the indentation, or put a text that has ": " in it in quotes',
+    ),
+    (
+        r"expected ':'|simple key",
+        "a line that is neither `key: value` nor `- item`",
+        "add the colon with a space after it, or close a quote or bracket above",
+    ),
+    (
+        r"expected ',' or|expected the node content|expected node content",
+        "a list or mapping in brackets is not closed or lacks a comma",
+        "check the brackets, and put a text with brackets, braces or commas in quotes",
+    ),
+    (
+        r"block end|expected key|expected '-' indicator|block sequence entries are not allowed|block collection",
+        "the indentation does not fit the lines above",
+        "indent the keys of one mapping and the items of one list equally, with spaces; put quotes around a whole value",
+    ),
+    (r"escape", "a backslash in double quotes begins an escape that YAML does not know", "use single quotes"),
+    (r"directive", "a line that begins with %", "put the text in quotes"),
+    (r"duplicate anchor", "the same anchor twice", "give each anchor its own name"),
+)
+
+
+def _explained(error: yaml.MarkedYAMLError, text: str) -> YamlFault:
+    """The parser's complaint in words that say what to do."""
+    said = f"{error.context or ''} {error.problem or ''}"
+    mark: Any = error.problem_mark or error.context_mark
+    if "unexpected end of stream" in said and error.context_mark is not None:
+        mark = error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)
+    for number in (line, line - 1):
+        row = lines[number - 1] if 0 < number <= len(lines) else ""
+        if "\t" in row[: len(row) - len(row.lstrip())]:
+            return YamlFault(number, 1, "a tab in the indentation", "YAML is indented with spaces only")
+    row = lines[line - 1] if 0 < line <= len(lines) else ""
+    if "cannot start any token" in said:
+        char = row[column - 1 : column] or "this"
+        return YamlFault(line, column, f"a value can't begin with {echo(char)}", "put the text in quotes")
+    for pattern, message, remedy in _EXPLANATIONS:
+        if re.search(pattern, said):
+            return YamlFault(line, column, message, remedy)
+    return YamlFault(line, column, f"not valid YAML: {echo(error.problem or 'unknown')[1:-1]}", "mend the syntax")

@@ -1,0 +1,28 @@
+"""The words that a town file may use, each list in its only place."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Job = Literal["checkup", "baseline", "patch_stage", "patch", "backup", "drill", "network", "monitoring", "records"]
+"""The jobs that a window can be for."""
+
+JOBS: tuple[str, ...] = get_args(Job)
+
+Framework = Literal["cis-v8-ig1", "cpg-2.0", "cjis-6.0", "pci-dss-4"]
+"""CIS Controls v8 IG1, CISA Cross-Sector CPG 2.0, CJIS Security Policy 6.0, PCI DSS 4."""
+
+Data = Literal["cji", "chd", "phi", "pii", "ot"]
+"""Criminal justice, cardholder, health and personal information; operational technology."""
+
+FreezeKind = Literal["council", "court", "election", "payroll", "billing", "holiday", "season", "event", "other"]
+"""Why nothing may be disturbed."""
+
+Notice = Literal["failure", "halt", "approval", "backup", "finding", "report"]
+"""What people are told of: a run that failed or was lost, a halted ring, a run that waits for approval,
+a backup that is late or can't be restored, a new serious finding, a finished report."""
+
+Equipment = Literal[
+    "pc", "public_safety_pc", "rugged", "server", "switch", "firewall", "access_point", "printer", "phone", "ups"
+]
+"""Kinds of equipment that a town replaces after some years."""
