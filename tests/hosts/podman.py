@@ -1,0 +1,104 @@
+"""The containers that hosts live in: starting, labelling and clearing them up."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hosts.tools import locked, run
+
+NETWORK = "civicops-tests"
+TEST_LABEL = "civicops.test=1"
+OWNER_LABEL = "civicops.owner"
+KEEP = "kept"  # the owner of `make town-up` hosts, which outlive their process
+HOSTS_AT_ONCE = 12  # each systemd takes several of the machine's 128 inotify instances
+
+
+def this_process() -> str:
+    """Name this process so that a later one can tell whether it still runs, across reused ids and reboots."""
+    return _process(os.getpid()) or "unknown"
+
+
+def _process(pid: int) -> str | None:
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    except OSError:
+        return None
+    return f"{pid}-{started}-{boot}"
+
+
+def is_alive(owner: str) -> bool:
+    """Whether the process of that name still runs; kept hosts always count as alive."""
+    pid = owner.partition("-")[0]
+    return owner == KEEP or (pid.isdigit() and _process(int(pid)) == owner)
+
+
+@dataclass(frozen=True)
+class Container:
+    """One of our containers, running or not."""
+
+    name: str
+    owner: str
+    state: str
+
+
+def containers(owner: str | None = None) -> list[Container]:
+    """Our containers; with `owner`, only that one's."""
+    filters = ["--filter", f"label={TEST_LABEL}"]
+    if owner:
+        filters += ["--filter", f"label={OWNER_LABEL}={owner}"]
+    listed = json.loads(run(["podman", "ps", "-a", *filters, "--format", "json"]).stdout or "[]")
+    return [Container(one["Names"][0], one["Labels"].get(OWNER_LABEL, ""), one["State"]) for one in listed]
+
+
+def sweep() -> list[str]:
+    """Remove the hosts that killed runs left behind; never those of a living run. Returns their names."""
+    dead = [one.name for one in containers() if not is_alive(one.owner)]
+    remove(*dead)
+    return dead
+
+
+def remove(*names: str) -> None:
+    """Remove containers, paused and stopped ones too; those already gone are fine."""
+    for name in names:
+        run(["podman", "unpause", name], check=False)
+        run(["podman", "rm", "-f", "-i", "-t", "0", "-v", name])
+
+
+def ensure_network() -> str:
+    """The bridge of the test hosts; returns the first three parts of its addresses."""
+    with locked("network"):
+        if run(["podman", "network", "exists", NETWORK], check=False).returncode:
+            run(["podman", "network", "create", "--disable-dns", "--label", TEST_LABEL, NETWORK])
+        subnet = json.loads(run(["podman", "network", "inspect", NETWORK]).stdout)[0]["subnets"][0]["subnet"]
+    return str(subnet).rpartition(".")[0]
+
+
+def start(name: str, image: str, *, hostname: str, owner: str, options: tuple[str, ...] = ()) -> str:
+    """Start systemd in a container with an address that stays across reboots; returns the address."""
+    prefix = ensure_network()
+    command = ["podman", "--runtime", "runc", "run", "-d", "--name", name, "--hostname", hostname]
+    command += ["--label", TEST_LABEL, "--label", f"{OWNER_LABEL}={owner}", "--restart=always", "--systemd=always"]
+    command += ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000", "--network", NETWORK, *options]
+    for _ in range(5):
+        address = f"{prefix}.{random.randint(20, 250)}"  # noqa: S311
+        done = run([*command, "--ip", address, image, "/lib/systemd/systemd"], check=False)
+        if done.returncode == 0:
+            return address
+        remove(name)
+        if "allocated" not in done.stderr and "in use" not in done.stderr:
+            break
+    raise RuntimeError(f"host {name} did not start: {done.stderr.strip()}")
+
+
+def execute(
+    name: str, script: str, *, stdin: str | None = None, timeout: float = 60, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a shell script as root at the container's console, without the network."""
+    options = ["-i"] if stdin is not None else []
+    return run(["podman", "exec", *options, name, "sh", "-ec", script], stdin=stdin, timeout=timeout, check=check)
