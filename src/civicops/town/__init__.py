@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .loader import find_towns, inventories_dir, load_town, town_dir
+    from .directories import find_towns, inventories_dir, town_dir
+    from .loader import load_town
     from .model import Town
     from .problems import Problem, TownFileError
 
@@ -20,10 +21,10 @@ _HOMES = {
     "Problem": "problems",
     "Town": "model",
     "TownFileError": "problems",
-    "find_towns": "loader",
-    "inventories_dir": "loader",
+    "find_towns": "directories",
+    "inventories_dir": "directories",
     "load_town": "loader",
-    "town_dir": "loader",
+    "town_dir": "directories",
 }
 
 

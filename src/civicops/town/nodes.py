@@ -74,18 +74,26 @@ def parse(text: str) -> Node | None:
         raise YamlFault(0, 0, f"not valid YAML: {echo(str(error))[1:-1]}", "mend the syntax") from None
 
 
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end is not seen yet."""
+
+    node: Sequence | Mapping
+    anchor: str | None
+    key: Node | None = None
+    """In a mapping, the key that waits for its value."""
+
+
 class _Builder:
     def __init__(self) -> None:
         self.root: Node | None = None
-        self.open: list[Sequence | Mapping] = []
-        self.keys: list[Node | None] = []  # for each open collection: the key that waits for its value
+        self.open: list[_Open] = []
         self.anchors: dict[str, Node] = {}
-        self.waiting: dict[int, str] = {}  # anchors of collections that are still open, by identity
 
     def build(self, text: str) -> Node | None:
         documents = 0
         for event in yaml.parse(text, Loader=_LOADER):
-            mark = event.start_mark
+            mark: Any = event.start_mark
             line, column = mark.line + 1, mark.column + 1
             match event:
                 case yaml.DocumentStartEvent():
@@ -93,59 +101,47 @@ class _Builder:
                     if documents > 1:
                         raise YamlFault(line, column, "a second document begins here", "keep one `---` in the file")
                 case yaml.ScalarEvent():
-                    tag = event.tag if event.tag is not None or event.implicit[0] or event.implicit[1] else "!"
-                    node = Scalar(line, column, event.value, event.style is None or event.style == "", tag)
-                    self._anchor(event.anchor, node)
-                    self._add(node)
+                    scalar = Scalar(line, column, event.value, event.style in (None, ""), event.tag)
+                    self._add(scalar, event.anchor)
                 case yaml.SequenceStartEvent():
                     self._begin(Sequence(line, column, bool(event.flow_style), event.tag), event.anchor)
                 case yaml.MappingStartEvent():
                     self._begin(Mapping(line, column, bool(event.flow_style), event.tag), event.anchor)
                 case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
-                    self._end()
+                    closed = self.open.pop()
+                    self._add(closed.node, closed.anchor)
                 case yaml.AliasEvent():
-                    self._add(self._aliased(event.anchor, line, column))
+                    self._add(self._aliased(str(event.anchor), line, column))
         return None if isinstance(self.root, Scalar) and self.root.plain and not self.root.text else self.root
 
     def _begin(self, node: Sequence | Mapping, anchor: str | None) -> None:
         if len(self.open) >= MAX_DEPTH:
             raise YamlFault(node.line, node.column, f"nested deeper than {MAX_DEPTH} levels", "a town file needs six")
-        if anchor is not None:
-            self.waiting[id(node)] = anchor
-        self.open.append(node)
-        self.keys.append(None)
-
-    def _end(self) -> None:
-        node = self.open.pop()
-        self.keys.pop()
-        self._anchor(self.waiting.pop(id(node), None), node)
-        self._add(node)
-
-    def _anchor(self, name: str | None, node: Node) -> None:
-        if name is not None:
-            self.anchors[name] = node
+        self.open.append(_Open(node, anchor))
 
     def _aliased(self, name: str, line: int, column: int) -> Node:
-        if name in self.anchors:
-            return self.anchors[name]
-        if name in self.waiting.values():
-            raise YamlFault(line, column, f"the alias *{echo(name)[1:-1]} stands inside of what it names", "write it out")
-        raise YamlFault(
-            line, column, f"the alias *{echo(name)[1:-1]} names nothing above", "put a text that begins with * in quotes"
-        )
+        shown = echo(name)[1:-1]
+        if any(outer.anchor == name for outer in self.open):
+            raise YamlFault(line, column, f"the alias *{shown} stands inside of what it names", "write the value out")
+        if name not in self.anchors:
+            remedy = "put a text that begins with * in quotes"
+            raise YamlFault(line, column, f"the alias *{shown} names nothing above", remedy)
+        return self.anchors[name]
 
-    def _add(self, node: Node) -> None:
+    def _add(self, node: Node, anchor: str | None = None) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = node
         if not self.open:
             self.root = node
             return
         parent = self.open[-1]
-        if isinstance(parent, Sequence):
-            parent.items.append(node)
-        elif (key := self.keys[-1]) is None:
-            self.keys[-1] = node
+        if isinstance(parent.node, Sequence):
+            parent.node.items.append(node)
+        elif parent.key is None:
+            parent.key = node
         else:
-            parent.items.append((key, node))
-            self.keys[-1] = None
+            parent.node.items.append((parent.key, node))
+            parent.key = None
 
 
 _EXPLANATIONS = (
@@ -172,7 +168,7 @@ _EXPLANATIONS = (
     (
         r"block end|expected key|expected '-' indicator|block sequence entries are not allowed|block collection",
         "the indentation does not fit the lines above",
-        "indent the keys of one mapping and the items of one list equally, with spaces; put quotes around a whole value",
+        "indent the keys of one mapping, and the items of one list, equally; put quotes around the whole of a value",
     ),
     (r"escape", "a backslash in double quotes begins an escape that YAML does not know", "use single quotes"),
     (r"directive", "a line that begins with %", "put the text in quotes"),

@@ -107,7 +107,10 @@ class _Reader:
         """The key's name, or None with a fault."""
         if not isinstance(key, Scalar):
             if parent.flow:
-                message, remedy = "braces without quotes", "the town file is plain data: no templates, quotes around text"
+                message, remedy = (
+                    "braces without quotes",
+                    "the town file is plain data: no templates, quotes around text",
+                )
             else:
                 message, remedy = "a list or mapping as a key", "a key is one word"
             self.fault(place, message, remedy, key)
@@ -157,9 +160,15 @@ def _ambiguous(text: str) -> tuple[str, str] | None:
     if tag == "timestamp":
         return f"{text} without quotes is a date to some readers and text to others", f"write {echo(text)} in quotes"
     if re.fullmatch(r"[-+]?0[0-9_]+", text):
-        return f"the leading zero of {echo(text)[1:-1]} makes it octal to YAML", "leave the zero out, or use quotes for text"
+        return (
+            f"the leading zero of {echo(text)[1:-1]} makes it octal to YAML",
+            "leave the zero out, or use quotes for text",
+        )
     if tag in ("int", "float") and not (_INTEGER.fullmatch(text) or _NUMBER.fullmatch(text)):
-        return f"{echo(text)[1:-1]} is a number that is not read alike everywhere", "write it in plain digits, such as 12500"
+        return (
+            f"{echo(text)[1:-1]} is a number that is not read alike everywhere",
+            "write it in plain digits, such as 12500",
+        )
     if tag in ("merge", "value"):
         return f"{text} without quotes has a meaning of its own to YAML", f'write "{text}"'
     return None
@@ -182,5 +191,5 @@ def _resolved(node: Scalar) -> Data:
 
 def _tag_of(text: str) -> str:
     """What YAML 1.1, as Ansible reads it, takes a word without quotes for: str, int, bool, timestamp..."""
-    tag: str = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))
+    tag: str = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
     return tag.removeprefix("tag:yaml.org,2002:")

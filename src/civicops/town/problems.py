@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 ECHO_LIMIT = 60
 """Characters of a value that a message repeats."""
@@ -79,3 +80,14 @@ def key_path(place: Place) -> str:
             name = echo(part)[1:-1]
             path += f".{name}" if path else name
     return path
+
+
+def whole(path: Path | str, message: str, remedy: str) -> TownFileError:
+    """The error for something that concerns a whole file or directory."""
+    return TownFileError([Problem(str(path), 0, 0, "", message, remedy)])
+
+
+def cant_read(error: Exception) -> str:
+    """Why a path could not be read, in the operating system's words."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"can't be read: {echo(reason)[1:-1]}"

@@ -12,7 +12,7 @@ JOBS: tuple[str, ...] = get_args(Job)
 Framework = Literal["cis-v8-ig1", "cpg-2.0", "cjis-6.0", "pci-dss-4"]
 """CIS Controls v8 IG1, CISA Cross-Sector CPG 2.0, CJIS Security Policy 6.0, PCI DSS 4."""
 
-Data = Literal["cji", "chd", "phi", "pii", "ot"]
+Sensitive = Literal["cji", "chd", "phi", "pii", "ot"]
 """Criminal justice, cardholder, health and personal information; operational technology."""
 
 FreezeKind = Literal["council", "court", "election", "payroll", "billing", "holiday", "season", "event", "other"]

@@ -1,0 +1,355 @@
+"""The model of a town file. Descriptions become the JSON Schema's, which editors show.
+
+A model checks each value and what stands beside it; ids that name something elsewhere in the
+file are checked by `references`, files of the town by `loader`: `load_town` does all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta, tzinfo
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from .rrule import parse_rrule
+from .scalars import (
+    Begin,
+    Clock,
+    Day,
+    Duration,
+    Email,
+    End,
+    GroupId,
+    HostPattern,
+    Id,
+    Length,
+    Line,
+    Money,
+    MonthDay,
+    Prose,
+    QuietHours,
+    Recipient,
+    Retention,
+    Rule,
+    SeriesId,
+    State,
+    TownId,
+    TownPath,
+    Zone,
+    misfit,
+)
+from .vocabulary import Equipment, Framework, FreezeKind, Job, Notice, Sensitive
+
+
+class _Part(BaseModel):
+    """What all parts share: unknown keys refused, no guessing of types, never changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Contact(_Part):
+    """A person who is told or asked."""
+
+    role: GroupId = Field(
+        description="What the person is to the town, such as it_lead; override_by and officer name it"
+    )
+    name: Line = Field(description="The person's name")
+    email: Email | None = Field(default=None, description="The person's e-mail address")
+    notify_for: tuple[Notice, ...] = Field(default=(), description="What the person is told of")
+    after_hours: bool = Field(default=False, description="May be called at night and on weekends")
+
+
+class Department(_Part):
+    """A part of the town; its hosts are in the group dept_ID."""
+
+    id: GroupId = Field(description="Short name; the department's hosts are in Ansible's group dept_ID")
+    name: Line = Field(description="The department's name")
+    head: Line | None = Field(default=None, description="Who leads it")
+    hours: Line | None = Field(
+        default=None, description="When people work there, as text for reports: Mon-Fri 08:00-17:00"
+    )
+    always_on: bool = Field(default=False, description="Works around the clock, as dispatch does")
+    handles: tuple[Sensitive, ...] = Field(
+        default=(),
+        description="Sensitive information on its hosts: cji criminal justice, chd cardholder, phi health, "
+        "pii personal, ot operational technology",
+    )
+
+
+class System(_Part):
+    """What the town calls payroll or dispatch; its hosts are in the group system_ID."""
+
+    id: GroupId = Field(description="Short name; the system's hosts are in Ansible's group system_ID")
+    name: Line = Field(description="The system's name")
+    department: GroupId | None = Field(default=None, description="The id of the department that owns it")
+    criticality: int = Field(default=3, ge=1, le=5, description="From 1, can wait for weeks, to 5, lives depend on it")
+    system_of_record: bool = Field(default=False, description="Holds the town's official records of their kind")
+    rto_hours: float | None = Field(
+        default=None, ge=0, le=8760, description="Recovery time objective: hours until it works again"
+    )
+    rpo_hours: float | None = Field(
+        default=None, ge=0, le=8760, description="Recovery point objective: hours of work that may be lost"
+    )
+    vendor: Line | None = Field(default=None, description="Who makes or supports it")
+    support_end: Day | None = Field(default=None, description="The day on which the vendor's support ends")
+    manual_fallback: Prose | None = Field(default=None, description="How people work while it is down")
+
+
+class Priority(_Part):
+    """Something that the town's leaders said matters more, or less; it weighs the ranking of work."""
+
+    id: Id = Field(description="Short name")
+    text: Prose = Field(description="What was said, as in the minutes")
+    systems: tuple[GroupId, ...] = Field(default=(), description="The systems that it is about")
+    departments: tuple[GroupId, ...] = Field(default=(), description="The departments that it is about")
+    tags: tuple[Id, ...] = Field(default=(), description="The kinds of work that it is about, such as backup")
+    weight: float = Field(
+        ge=0.5, le=1.5, description="Factor on the rank of what it is about, 0.5 to 1.5; 1 changes nothing"
+    )
+    said_by: Line = Field(description="Who said it")
+    said_on: Day = Field(description="The day on which it was said")
+    review_by: Day | None = Field(default=None, description="The day on which to ask again")
+
+    @model_validator(mode="after")
+    def _check(self) -> Priority:
+        if not (self.systems or self.departments or self.tags):
+            raise misfit("is about nothing", "name systems, departments or tags")
+        if self.review_by is not None and self.review_by <= self.said_on:
+            raise misfit("review_by is not after said_on", "give a later day")
+        return self
+
+
+class Budget(_Part):
+    """The money of one fiscal year, in the town's currency."""
+
+    fiscal_year: int = Field(ge=2000, le=2100, description="The fiscal year, by the calendar year in which it ends")
+    capital: Money = Field(default=Decimal(0), description="For things that last, in the town's currency")
+    operating: Money = Field(
+        default=Decimal(0), description="For licences, services and repairs, in the town's currency"
+    )
+    approval_limit: Money | None = Field(
+        default=None, description="Above this amount the council decides, in the town's currency"
+    )
+    replacement_years: dict[Equipment, Annotated[int, Field(ge=1, le=30)]] = Field(
+        default_factory=dict, description="After how many years each kind of equipment is replaced"
+    )
+
+
+class Window(_Part):
+    """When jobs may disturb people."""
+
+    id: Id = Field(description="Short name")
+    jobs: tuple[Job, ...] = Field(min_length=1, description="The jobs that may run in it")
+    rrule: Rule = Field(
+        description="The days on which it begins: a recurrence rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=TU"
+    )
+    since: Day | None = Field(
+        default=None, description="The first day; needed with INTERVAL above 1, which counts from it"
+    )
+    start: Clock = Field(description='When it begins, in the town\'s time and in quotes: "22:30"')
+    duration: Length = Field(description="How long it lasts in real time: 90m, 4h, 1h30m")
+    hosts: HostPattern = Field(default="all", description="Which hosts, as a host pattern of Ansible")
+
+    @model_validator(mode="after")
+    def _check(self) -> Window:
+        _check_interval(self.rrule, self.since)
+        return self
+
+
+class Freeze(_Part):
+    """When nothing may disturb people: from and to, or a rule, or a calendar file."""
+
+    id: Id = Field(description="Short name")
+    kind: FreezeKind = Field(description="Why")
+    from_: Begin | None = Field(
+        default=None, alias="from", description="First day, or day and time, in the town's time"
+    )
+    to: End | None = Field(default=None, description="Last day (to its end), or day and time, in the town's time")
+    rrule: Rule | None = Field(default=None, description="Days that come again: a recurrence rule of RFC 5545")
+    since: Day | None = Field(default=None, description="With rrule, the first day; needed with INTERVAL above 1")
+    start: Clock | None = Field(default=None, description="With rrule, when it begins; without, at midnight")
+    duration: Length | None = Field(
+        default=None, description="With rrule, how long it lasts: 4h, 2d; without, to the day's end"
+    )
+    ics: TownPath | None = Field(
+        default=None, description="A calendar file (RFC 5545) in the town's directory: calendars/NAME.ics"
+    )
+    pad: Duration = Field(
+        default=timedelta(0),
+        description="Kept free before and after: 30m, 2h",
+        json_schema_extra={"default": "0m"},
+    )
+    hosts: HostPattern = Field(default="all", description="Which hosts, as a host pattern of Ansible")
+    override_by: GroupId | None = Field(
+        default=None, description="The role of the contact who may allow work all the same"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Freeze:
+        forms = [self.from_ is not None or self.to is not None, self.rrule is not None, self.ics is not None]
+        if sum(forms) != 1:
+            raise misfit("needs exactly one of: from and to, rrule, ics", "keep one")
+        if forms[0] and (self.from_ is None or self.to is None):
+            raise misfit("has only one of from and to", "give both")
+        if self.from_ is not None and self.to is not None and self.to <= self.from_:
+            raise misfit("ends before it begins", "to must come after from")
+        if self.rrule is None:
+            if self.since or self.start or self.duration:
+                raise misfit("has since, start or duration without rrule", "they belong to rrule")
+        else:
+            if self.start is not None and self.duration is None:
+                raise misfit("has start without duration", "say how long it lasts, such as 4h")
+            _check_interval(self.rrule, self.since)
+        if self.ics is not None and not self.ics.endswith(".ics"):
+            raise misfit("ics names a file that does not end in .ics", "such as calendars/council.ics")
+        return self
+
+
+class Maintenance(_Part):
+    """When work may disturb people, and when not."""
+
+    windows: tuple[Window, ...] = Field(default=(), description="When jobs may disturb people")
+    freezes: tuple[Freeze, ...] = Field(default=(), description="When nothing may, whatever the windows say")
+
+
+class Series(_Part):
+    """A kind of records and how long it is kept."""
+
+    id: SeriesId = Field(description="Its number in the schedule")
+    title: Line = Field(description="Its title in the schedule")
+    retention: Retention = Field(description="How long after the trigger: 90 days, 7 years, permanent")
+    trigger: Line = Field(description="The event that the time runs from, such as: minutes verified")
+    source: Line = Field(description="Where the rule was read")
+    checked_on: Day = Field(description="The day on which it was read")
+
+
+class RequestRule(_Part):
+    """How fast a request for records is answered."""
+
+    days: int = Field(ge=0, le=365, description="Business days until the answer is due")
+    source: Line = Field(description="Where the rule was read")
+    checked_on: Day = Field(description="The day on which it was read")
+
+
+class Hold(_Part):
+    """Records that must not be destroyed, whatever their retention says."""
+
+    id: Id = Field(description="Short name")
+    reason: Prose = Field(description="Why: the case or request")
+    series: tuple[SeriesId, ...] = Field(default=(), description="The series that it covers; none means all")
+    ordered_by: Line = Field(description="Who ordered it")
+    since: Day = Field(description="Its first day")
+    until: Day | None = Field(default=None, description="Its last day; without it the hold stays until it is taken out")
+
+    @model_validator(mode="after")
+    def _check(self) -> Hold:
+        if self.until is not None and self.until < self.since:
+            raise misfit("until is before since", "give a later day")
+        return self
+
+
+class Records(_Part):
+    """What the law says of the town's records."""
+
+    officer: GroupId | None = Field(default=None, description="The role of the contact who answers for records")
+    schedule: Line | None = Field(default=None, description="The retention schedule that applies")
+    series: tuple[Series, ...] = Field(default=(), description="The series that the town keeps")
+    request_rule: RequestRule | None = Field(default=None, description="How fast requests are answered")
+    holds: tuple[Hold, ...] = Field(default=(), description="Records that must not be destroyed now")
+
+
+class Training(_Part):
+    """Security training of the town's people."""
+
+    required_by: Line | None = Field(default=None, description="The law or policy that requires it")
+    import_: TownPath | None = Field(
+        default=None, alias="import", description="A CSV file of completed courses in the town's directory"
+    )
+
+
+class Alert(_Part):
+    """Where messages go."""
+
+    to: Recipient = Field(description="An e-mail address, or a webhook's https address (without secrets in it)")
+    kind: tuple[Notice, ...] = Field(min_length=1, description="What is sent there")
+    quiet_hours: QuietHours | None = Field(default=None, description="When it waits, in the town's time: 22:00-06:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file that a town was read from."""
+
+    path: Path
+    directory: Path
+    sha256: str
+
+
+class Town(_Part):
+    """A town: an organisation with one inventory."""
+
+    id: TownId = Field(description="Short name, equal to the name of the inventory's directory")
+    name: Line = Field(description="The town's name, as in reports")
+    state: State | None = Field(
+        default=None, description="The US state's two letters, such as GA; write NO and the like in quotes"
+    )
+    timezone: Zone = Field(description="The zone of every time in this file: America/New_York, UTC")
+    population: int | None = Field(default=None, ge=1, le=50_000_000, description="People who live there")
+    fiscal_year_start: MonthDay = Field(default="01-01", description="The fiscal year's first day, MM-DD")
+    contacts: tuple[Contact, ...] = Field(default=(), description="People who are told or asked")
+    departments: tuple[Department, ...] = Field(default=(), description="The parts of the town")
+    systems: tuple[System, ...] = Field(default=(), description="What the town calls payroll, dispatch, water billing")
+    priorities: tuple[Priority, ...] = Field(
+        default=(), description="What the town's leaders said matters more, or less"
+    )
+    budget: Budget | None = Field(default=None, description="The money of one fiscal year")
+    maintenance: Maintenance = Field(default=Maintenance(), description="When work may disturb people, and when not")
+    frameworks: tuple[Framework, ...] = Field(
+        default=(), description="The frameworks that the town is measured against"
+    )
+    records: Records | None = Field(default=None, description="What the law says of the town's records")
+    training: Training | None = Field(default=None, description="Security training of the town's people")
+    alerts: tuple[Alert, ...] = Field(default=(), description="Where messages go")
+
+    _source: Source | None = PrivateAttr(None)
+
+    @property
+    def source(self) -> Source:
+        """The file that the town was read from; raises LookupError if it was made without one."""
+        if self._source is None:
+            raise LookupError(f"the town {self.id} was not read from a file")
+        return self._source
+
+    @property
+    def path(self) -> Path:
+        """The town file."""
+        return self.source.path
+
+    @property
+    def directory(self) -> Path:
+        """The town's inventory directory."""
+        return self.source.directory
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file's bytes, in hexadecimal digits."""
+        return self.source.sha256
+
+    @property
+    def zone(self) -> tzinfo:
+        """The town's time zone."""
+        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
+
+
+class TownFile(_Part):
+    """The whole file: one variable."""
+
+    town: Town = Field(description="What is wanted for this town")
+
+
+def _check_interval(rule: str, since: date | None) -> None:
+    if since is None and int(parse_rrule(rule).get("INTERVAL", "1")) > 1:
+        raise misfit("rrule has an INTERVAL, and nothing to count it from", 'add since: "2027-01-04", the first day')
