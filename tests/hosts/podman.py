@@ -86,8 +86,11 @@ def start(name: str, image: str, *, hostname: str, owner: str, options: tuple[st
     command += ["--label", TEST_LABEL, "--label", f"{OWNER_LABEL}={owner}", "--restart=always", "--systemd=always"]
     command += ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000", "--network", NETWORK, *options]
     for _ in range(5):
-        address = f"{prefix}.{random.randint(20, 250)}"  # noqa: S311
-        done = run([*command, "--ip", address, image, "/lib/systemd/systemd"], check=False)
+        number = random.randint(20, 250)  # noqa: S311
+        address = f"{prefix}.{number}"
+        # As on a real machine the hardware address stays: a new one would be unreachable until ARP forgets the old.
+        place = ["--ip", address, "--mac-address", f"02:00:00:00:00:{number:02x}"]
+        done = run([*command, *place, image, "/lib/systemd/systemd"], check=False)
         if done.returncode == 0:
             return address
         remove(name)
