@@ -34,7 +34,6 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
-
 from ansible_collections.civicops.town.plugins.plugin_utils import package
 
 _TOWN_FILE = Path("group_vars", "all", "town.yml")
@@ -164,12 +163,14 @@ def _town() -> str | None:
     if named := os.environ.get("CIVICOPS_TOWN"):
         towns.add(named)
     if len(towns) > 1:
-        raise AnsibleError(f"civicops.town.run: one run is for one town; this inventory is of {', '.join(sorted(towns))}")
+        raise AnsibleError(
+            f"civicops.town.run: one run is for one town; this inventory is of {', '.join(sorted(towns))}"
+        )
     return towns.pop() if towns else None
 
 
 def _run_id() -> str:
-    """`$CIVICOPS_RUN`, else AWX's job, else this process: unique while it lives, and its start time makes it so after."""
+    """`$CIVICOPS_RUN`, else AWX's job, else this process by its start and number."""
     if given := os.environ.get("CIVICOPS_RUN"):
         return given
     if job := os.environ.get("JOB_ID") if os.environ.get("AWX_HOST") else None:

@@ -169,19 +169,28 @@ class Ledger:
 
         try:
             bring_up_to_date(self._engine)
-            with self._writing() as connection:
-                row = connection.execute(sa.select(head).with_for_update()).one_or_none()
-                if row is None:
-                    connection.execute(head.insert().values(only=1, town=self.town, count=0, hash=genesis(self.town)))
-                elif row.town != self.town:
-                    raise LedgerError(
-                        f"{address.render_as_string()}: this is the ledger of {row.town}, not of {self.town}; "
-                        "give each town its own: put {town} into CIVICOPS_LEDGER_URL"
-                    )
+            owner = self._owner() or self._begin()
         except sa.exc.SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             message = " ".join(str(cause).split())[:300]
             raise LedgerError(f"{address.render_as_string()}: the ledger can't be opened: {message}") from error
+        if owner != self.town:
+            raise LedgerError(
+                f"{address.render_as_string()}: this is the ledger of {owner}, not of {self.town}; "
+                "give each town its own: put {town} into CIVICOPS_LEDGER_URL"
+            )
+
+    def _owner(self) -> str | None:
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(head.c.town))
+
+    def _begin(self) -> str:
+        """Write the head of an empty ledger, unless somebody was faster; returns whose it is."""
+        with self._writing() as connection:
+            if (owner := connection.scalar(sa.select(head.c.town))) is not None:
+                return owner
+            connection.execute(head.insert().values(only=1, town=self.town, count=0, hash=genesis(self.town)))
+        return self.town
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -206,7 +215,7 @@ class Ledger:
             rows: list[dict[str, Any]] = []
             new_bodies: dict[str, dict[str, Any]] = {}
             appended: list[Document] = []
-            count, previous, moment = tip.count, tip.hash, now()
+            count, previous, moment = tip._mapping["count"], tip.hash, now()
             for document, body in zip(wanted, packed, strict=True):
                 if document.id in known:
                     continue
@@ -235,8 +244,8 @@ class Ledger:
     def anchor(self) -> Anchor:
         """The ledger's head now."""
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(head.c.count, head.c.hash)).one()
-        return Anchor(row.count, row.hash)
+            count, digest = connection.execute(sa.select(head.c.count, head.c.hash)).one()
+        return Anchor(count, digest)
 
     def latest(self, kind: str, *, status: Status = "accepted", before: int | None = None) -> dict[str, Entry]:
         """The newest entry of a kind for each host; with `before`, the newest whose number is below it."""

@@ -1,0 +1,1 @@
+"""The `civicops` command: arguments and printing only. Heavy imports stand in the commands that use them."""

@@ -1,0 +1,81 @@
+"""The command `civicops` and the one place where errors become a line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+from civicops.cli import ledger, report, runs, town
+from civicops.exit_status import ExitStatus
+from civicops.text import printable
+
+app = typer.Typer(
+    name="civicops",
+    help="Look after towns and cities: assess, plan, patch, back up, and prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they print local variables, and those can hold secrets
+    rich_markup_mode=None,
+)
+app.command("checkup")(runs.checkup)
+app.command("run")(runs.run)
+app.command("runs")(runs.show_runs)
+app.command("report")(report.report)
+app.add_typer(town.app, name="town")
+app.add_typer(ledger.app, name="ledger")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"civicops {version('civicops')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _status_of(error: Exception) -> ExitStatus:
+    """What an error means to the caller. Imports are cheap here: whoever raised it has done them."""
+    from civicops.ledger.store import LedgerError
+    from civicops.runs.journal import NoSuchRunError
+    from civicops.runs.start import RunError, RunLockedError
+    from civicops.state import StateError
+    from civicops.town import TownFileError
+
+    if isinstance(error, RunLockedError):
+        return ExitStatus.NOT_ALLOWED
+    if isinstance(error, (TownFileError, RunError, NoSuchRunError, LedgerError, StateError)):
+        return ExitStatus.BAD_INPUT
+    return ExitStatus.OUR_FAULT
+
+
+def run(arguments: list[str] | None = None) -> Any:
+    """The entry point of the command."""
+    try:
+        app(args=arguments)
+    except KeyboardInterrupt:
+        sys.exit(ExitStatus.CANCELLED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitStatus.DONE)
+    except Exception as error:
+        status = _status_of(error)
+        if status is ExitStatus.OUR_FAULT:
+            traceback.print_exc()
+            print("civicops: this is a fault of ours; please report what stands above", file=sys.stderr)
+        else:
+            for line in str(error).splitlines() or [type(error).__name__]:
+                print(f"civicops: {printable(line, 2000)}", file=sys.stderr)
+        sys.exit(status)

@@ -1,0 +1,1 @@
+"""Runs: one execution of a job for one town, from its start to its end, however it ends."""

@@ -1,0 +1,130 @@
+"""What a run is started with, and nothing else: so that nothing of another town is there to be reached."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shlex
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from civicops.state import TownState, write_durably
+
+_KEPT = ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "TERM")
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+_CALLBACK = "civicops.town.run"
+_FORKS = 50
+
+
+def kept_environment(source: dict[str, str], *, ssh_agent: bool) -> dict[str, str]:
+    """What of the caller's environment a run may see.
+
+    The SSH agent may hold another town's keys, so it is handed over only where it was asked for. Proxy addresses with
+    a password in them are left out: ansible-runner writes a run's environment to its artifacts.
+    """
+    kept = {name: source[name] for name in _KEPT if name in source}
+    kept |= {name: value for name, value in source.items() if name.startswith("LC_")}
+    for name in (*_PROXIES, *(proxy.upper() for proxy in _PROXIES)):
+        if name in source and not _holds_password(source[name]):
+            kept[name] = source[name]
+    if ssh_agent and "SSH_AUTH_SOCK" in source:
+        kept["SSH_AUTH_SOCK"] = source["SSH_AUTH_SOCK"]
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), source.get("PATH", os.defpath)])
+    return kept
+
+
+def dropped_proxies(source: dict[str, str]) -> list[str]:
+    """The proxy variables that a run does not get, since a password stands in them."""
+    names = [name for proxy in _PROXIES for name in (proxy, proxy.upper())]
+    return [name for name in names if name in source and _holds_password(source[name])]
+
+
+def _holds_password(address: str) -> bool:
+    try:
+        return "@" in urlsplit(address if "//" in address else f"//{address}").netloc
+    except ValueError:
+        return True
+
+
+def run_environment(
+    state: TownState,
+    *,
+    inventory: Path,
+    run: str,
+    job: str,
+    source: dict[str, str],
+    ssh_agent: bool = False,
+    accept_new_host_keys: bool = False,
+) -> dict[str, str]:
+    """The whole environment of a run: the kept part, the run's identity, and Ansible's settings for this town."""
+    settings = _site_settings(site_of(inventory))
+    ssh_config = write_ssh_config(state, inventory, accept_new=accept_new_host_keys)
+    callbacks = [name.strip() for name in settings.get("callbacks_enabled", "").split(",") if name.strip()]
+    environment = kept_environment(source, ssh_agent=ssh_agent) | {
+        "CIVICOPS_STATE": str(state.root.parent),
+        "CIVICOPS_TOWN": state.town,
+        "CIVICOPS_RUN": run,
+        "CIVICOPS_JOB": job,
+        "CIVICOPS_INGEST": "later",
+        "ANSIBLE_CALLBACKS_ENABLED": ",".join(dict.fromkeys([*callbacks, _CALLBACK])),
+        "ANSIBLE_PIPELINING": "True",
+        # ansible-runner turns it off unless it is said.
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_SSH_ARGS": f"-F {shlex.quote(str(ssh_config))} -C -o ControlMaster=auto -o ControlPersist=60s",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(state.directory("cp")),
+        # Vault passwords: those of this town alone, one file per label.
+        "ANSIBLE_VAULT_IDENTITY_LIST": ",".join(vault_identities(state)),
+        # A run has a terminal of its own that nobody answers: ask for nothing.
+        "SSH_ASKPASS": "/bin/false",
+        "SSH_ASKPASS_REQUIRE": "force",
+        "ANSIBLE_NOCOLOR": "True",
+    }
+    if "forks" not in settings:
+        environment["ANSIBLE_FORKS"] = str(_FORKS)
+    return environment
+
+
+def site_of(inventory: Path) -> Path:
+    """The site that a town's directory belongs to: `SITE/inventories/TOWN`."""
+    return inventory.parent.parent
+
+
+def vault_identities(state: TownState) -> list[str]:
+    """The town's vault identities, `LABEL@FILE`: each file in the state directory's `vault/` is one."""
+    return [f"{path.name}@{path}" for path in sorted(state.directory("vault").iterdir()) if path.is_file()]
+
+
+def write_ssh_config(state: TownState, inventory: Path, *, accept_new: bool) -> Path:
+    """Write the town's ssh_config: its own known hosts, checked; then what the town's inventory says.
+
+    The first value of a keyword counts in ssh_config, so the town's own file can add (a jump host, an identity, an
+    address) but can't turn the checking off. `ssh -J` hands the file on, so it holds for jump hosts too.
+    """
+    lines = [
+        "# Written anew by each civicops run. The town's own settings: inventories/TOWN/ssh_config",
+        "Host *",
+        f'  UserKnownHostsFile "{state.known_hosts}"',
+        "  GlobalKnownHostsFile /dev/null",
+        f"  StrictHostKeyChecking {'accept-new' if accept_new else 'yes'}",
+        "  UpdateHostKeys no",
+        "  HashKnownHosts no",
+        "  ForwardAgent no",
+        "  PermitLocalCommand no",
+    ]
+    own = inventory / "ssh_config"
+    if own.is_file():
+        lines.append(f'Include "{own}"')
+    path = state.directory() / ("ssh_config.first-contact" if accept_new else "ssh_config")
+    write_durably(path, ("\n".join(lines) + "\n").encode())
+    return path
+
+
+def _site_settings(site: Path) -> dict[str, str]:
+    """The `[defaults]` of the site's ansible.cfg, where there is one."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read(site / "ansible.cfg", encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        return {}  # Ansible itself will say what is wrong with it
+    return dict(parser["defaults"]) if parser.has_section("defaults") else {}

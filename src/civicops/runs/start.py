@@ -1,0 +1,259 @@
+"""Start a run on ansible-runner, watch it, and say how it ended from what is in the ledger."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from civicops.exit_status import ExitStatus
+from civicops.ledger.ingest import Taken, ingest
+from civicops.ledger.spool import now
+from civicops.ledger.store import Ledger
+from civicops.runs.environment import run_environment, site_of
+from civicops.runs.jobs import Job
+from civicops.runs.journal import Journal, RunOrder, State
+from civicops.runs.observers import RunEvent, RunObserver, What
+from civicops.state import TownState, locked
+from civicops.text import printable
+
+_EVENTS: dict[str, What] = {
+    "playbook_on_task_start": "task",
+    "runner_on_ok": "ok",
+    "runner_on_skipped": "skipped",
+    "runner_on_failed": "failed",
+    "runner_on_unreachable": "unreachable",
+}
+# How often a run looks whether it is to be cancelled, in seconds.
+_LOOK_EVERY = 1
+
+
+class RunError(Exception):
+    """A run that could not be started or whose playbook could not be read; the message says why."""
+
+
+class RunLockedError(Exception):
+    """The same job is running for this town already."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What an engineer or a scheduler asks for."""
+
+    town: str
+    inventory: Path
+    town_file_sha256: str
+    job: Job
+    limit: str | None = None
+    check: bool = False
+    vault_ids: Sequence[str] = ()
+    ssh_agent: bool = False
+    accept_new_host_keys: bool = False
+    become_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended. `hosts` holds what became of each; `reasons` why, for those that did not answer."""
+
+    run: str
+    state: State
+    exit_status: ExitStatus
+    hosts: dict[str, str]
+    reasons: dict[str, str]
+    rejected: dict[str, str]
+    message: str | None = None
+
+
+def start(request: RunRequest, state: TownState, observers: Sequence[RunObserver] = ()) -> RunResult:
+    """Run a job to its end.
+
+    :raises RunLockedError: the job is running for this town already.
+    :raises RunError: Ansible could not begin (its own message is given).
+    """
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{request.job.name}-{secrets.token_hex(3)}"
+    with ExitStack() as stack:
+        job_lock = state.directory("locks") / request.job.name
+        if not stack.enter_context(locked(job_lock)):
+            raise RunLockedError(
+                f"{request.job.name} is running for {request.town} already: civicops runs {request.town}"
+            )
+        directory = state.run_directory(run)
+        stack.enter_context(locked(directory / "lock"))
+        order = RunOrder(
+            run=run,
+            town=request.town,
+            town_file_sha256=request.town_file_sha256,
+            job=request.job.name,
+            limit=request.limit,
+            check=request.check,
+            user=getpass.getuser(),
+            pid=os.getpid(),
+            started_at=now(),
+        )
+        journal = Journal(directory, order)
+        runner = _prepare(request, state, directory, run, _Relay([journal, *observers]), journal.cancel_wanted)
+        runner.run()
+        with Ledger(request.town, state=state) as ledger:
+            ingest(ledger, state)
+            result = _judge(run, ledger, cancelled=bool(runner.canceled))
+        if result is None:
+            message = _last_words(Path(runner.config.artifact_dir) / "stdout")
+            journal.end(state="failed", ended_at=now(), exit_status=ExitStatus.BAD_INPUT, message=message)
+            raise RunError(f"Ansible ended with status {runner.rc} before a host was asked: {message}")
+        journal.end(state=result.state, ended_at=now(), exit_status=result.exit_status, message=result.message)
+        return result
+
+
+def take_in(town: str, state: TownState) -> Taken:
+    """Take in what killed or plain `ansible-playbook` runs have left in the spool."""
+    if not any(state.spool.iterdir()):
+        return Taken()
+    with Ledger(town, state=state) as ledger:
+        return ingest(ledger, state)
+
+
+class _Relay:
+    """Turns ansible-runner's events into ours and hands them to each observer."""
+
+    def __init__(self, observers: Sequence[RunObserver]) -> None:
+        self._observers = observers
+
+    def __call__(self, raw: dict[str, Any]) -> bool:
+        what = _EVENTS.get(raw.get("event", ""))
+        if what is not None:
+            data = raw.get("event_data") or {}
+            answer = data.get("res") or {}
+            if what == "ok" and answer.get("changed") is True:
+                what = "changed"
+            event = RunEvent(
+                at=now(),
+                what=what,
+                task=printable(data.get("task") or "", 255),
+                host="" if what == "task" else printable(data.get("host") or "", 255),
+                message=printable(answer.get("msg") or "", 300) if what in ("failed", "unreachable") else "",
+            )
+            for observer in self._observers:
+                observer.event(event)
+        return False  # events are not kept as files: the journal and the ledger hold what is worth keeping
+
+
+def _prepare(
+    request: RunRequest,
+    state: TownState,
+    directory: Path,
+    run: str,
+    relay: Callable[[dict[str, Any]], bool],
+    cancel_wanted: Callable[[], bool],
+) -> Any:
+    import ansible_runner
+
+    arguments = ["-i", str(request.inventory)]
+    for vault_id in request.vault_ids:
+        arguments += ["--vault-id", vault_id]
+    if request.limit is not None:
+        arguments += ["--limit", request.limit]
+    if request.check:
+        arguments += ["--check", "--diff"]
+    passwords = None
+    if request.become_password is not None:
+        arguments.append("--ask-become-pass")
+        passwords = {r"^BECOME password.*:\s*?$": request.become_password}
+    environment = run_environment(
+        state,
+        inventory=request.inventory,
+        run=run,
+        job=request.job.name,
+        source=dict(os.environ),
+        ssh_agent=request.ssh_agent,
+        accept_new_host_keys=request.accept_new_host_keys,
+    )
+    # ansible-runner starts from this process's environment; for that moment, it is the run's own.
+    with _environment(environment):
+        return ansible_runner.interface.init_runner(
+            private_data_dir=str(directory),
+            project_dir=str(site_of(request.inventory)),
+            ident="ansible",
+            playbook=request.job.playbook,
+            cmdline=shlex.join(arguments),
+            passwords=passwords,
+            settings={
+                "suppress_env_files": True,
+                "pexpect_timeout": _LOOK_EVERY,
+                "job_timeout": int(request.job.timeout.total_seconds()),
+            },
+            suppress_env_files=True,
+            quiet=True,
+            event_handler=relay,
+            cancel_callback=cancel_wanted,
+        )
+
+
+@contextmanager
+def _environment(wanted: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _judge(run: str, ledger: Ledger, *, cancelled: bool) -> RunResult | None:
+    """How a run ended, by its documents; None where Ansible ended before it had asked anybody."""
+    entries = ledger.of_run(run)
+    accepted = [entry for entry in entries if entry.status != "rejected"]
+    bodies = ledger.bodies(entry for entry in accepted if entry.kind in ("run", "contact"))
+    hosts: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    summary: dict[str, str] | None = None
+    for entry in accepted:
+        if entry.kind == "run":
+            summary = bodies[entry.body]["hosts"]
+        elif entry.kind == "contact":
+            reasons[entry.host] = bodies[entry.body]["reason"]
+            if not bodies[entry.body].get("ignored"):
+                hosts[entry.host] = bodies[entry.body]["outcome"]
+        else:
+            hosts.setdefault(entry.host, "ok")
+    if summary is not None:
+        hosts = dict(summary)  # the playbook's own end: it knows what was rescued
+    rejected = {entry.host: entry.reason or "" for entry in entries if entry.status == "rejected"}
+    hosts |= dict.fromkeys(rejected, "failed")
+    reasons |= {host: f"its answer was refused: {reason}" for host, reason in rejected.items()}
+    asked = [outcome for outcome in hosts.values() if outcome != "not_asked"]
+    missed = sum(outcome in ("failed", "unreachable") for outcome in asked)
+
+    def ended(state: State, status: ExitStatus, message: str | None = None) -> RunResult:
+        return RunResult(run, state, status, hosts, reasons, rejected, message)
+
+    if cancelled:
+        return ended("cancelled", ExitStatus.CANCELLED, "cancelled on request")
+    if summary is None and not entries:
+        return None
+    if summary is None:
+        return ended("failed", ExitStatus.HOSTS_FAILED, "the playbook did not come to its end")
+    if not asked:
+        nobody = "no host was asked: the inventory has none for this job, or --limit left none"
+        return ended("failed", ExitStatus.BAD_INPUT, nobody)
+    if missed:
+        return ended("failed", ExitStatus.HOSTS_FAILED, f"{missed} of {len(asked)} hosts failed or were unreachable")
+    return ended("done", ExitStatus.DONE)
+
+
+def _last_words(stdout: Path) -> str:
+    try:
+        lines = stdout.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        lines = []
+    told = [printable(line, 400) for line in lines if line.strip()]
+    return " / ".join(told[-4:]) or "it said nothing"

@@ -1,0 +1,100 @@
+"""What is accepted into a ledger, and what becomes a rejection with its reason."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from civicops.ledger import documents
+from civicops.ledger.documents import Document, parse
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def envelope(**changes: Any) -> dict[str, Any]:
+    return {
+        "schema": "civicops/contact/1",
+        "id": str(uuid.uuid4()),
+        "town": "riverton",
+        "host": "web1",
+        "target": None,
+        "run": "r1",
+        "job": "checkup",
+        "check": False,
+        "attempt": 1,
+        "collected_at": "2026-11-23T11:59:00Z",
+        "body": {"outcome": "failed", "task": "t", "reason": "r"},
+    } | changes
+
+
+def read(**changes: Any) -> Document:
+    return parse(json.dumps(envelope(**changes)).encode(), "riverton", now=NOW)
+
+
+def test_a_good_one_is_accepted() -> None:
+    document = read()
+    assert (document.status, document.reason, document.host) == ("accepted", None, "web1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"town": "otherville"}, "another town"),
+        ({"town": 7}, "'town'"),
+        ({"host": "x" * 300}, "'host'"),
+        ({"schema": "civicops/../../etc/1"}, "'schema'"),
+        ({"schema": "civicops/passwd/1"}, "no such kind"),
+        ({"id": "../../etc/passwd"}, "'id'"),
+        ({"collected_at": "2099-01-01T00:00:00Z"}, "future"),
+        ({"collected_at": "2026-11-23T11:59:00"}, "no zone"),
+        ({"check": "no"}, "'check'"),
+        ({"attempt": True}, "'attempt'"),
+        ({"target": ["x"]}, "'target'"),
+        ({"body": None}, "type"),
+        ({"body": {"outcome": "fine", "task": "t", "reason": "r"}}, "outcome"),
+        ({"body": {"outcome": "failed", "task": "t", "reason": "r" * 1001}}, "maxLength"),
+        ({"body": {"outcome": "failed", "task": "t", "reason": "r", "more": "x" * 9000}}, "limit for contact is 8192"),
+        ({"refused": "too large"}, "too large"),
+    ],
+)
+def test_a_bad_one_is_a_rejection_with_its_reason(changes: dict[str, Any], reason: str) -> None:
+    document = read(**changes)
+    assert document.status == "rejected"
+    assert reason in (document.reason or "")
+
+
+def test_a_reason_does_not_repeat_what_the_host_said() -> None:
+    document = read(body={"outcome": "\x1b[31m<script>", "task": "t", "reason": "r"})
+    assert "script" not in (document.reason or "")
+
+
+def test_a_newer_version_waits_as_pending_with_its_body() -> None:
+    document = read(schema="civicops/contact/2", body={"whatever": 1})
+    assert (document.status, document.body) == ("pending", {"whatever": 1})
+
+
+def test_additive_fields_do_not_matter() -> None:
+    assert read(body={"outcome": "failed", "task": "t", "reason": "r", "new": [1]}).status == "accepted"
+
+
+def test_the_same_garbage_is_one_rejection() -> None:
+    assert parse(b"garbage", "riverton", now=NOW).id == parse(b"garbage", "riverton", now=NOW).id
+
+
+def test_halves_of_characters_do_not_survive() -> None:
+    document = read(body={"outcome": "failed", "task": "\ud800", "reason": "r"})
+    assert document.body["task"] == "\ufffd"
+
+
+def test_every_schema_has_a_size_limit_and_is_itself_valid() -> None:
+    from jsonschema import Draft202012Validator
+
+    assert {"contact", "run", "host-facts"} <= documents.known_kinds().keys()
+    for kind, version in documents.known_kinds().items():
+        validator, limit = documents._checker(kind, version)
+        Draft202012Validator.check_schema(validator.schema)
+        assert limit > 0
