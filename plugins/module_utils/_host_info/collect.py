@@ -1,0 +1,66 @@
+# Copyright: the civicops.town authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection civicops.town.
+"""The table of collectors, and the one place that turns a collector's failure into an C(unread) entry."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Dict, Tuple
+
+from . import (
+    accounts,
+    agents,
+    filesystems,
+    firewall,
+    hardware,
+    identity,
+    network,
+    packages,
+    reboot,
+    services,
+    sockets,
+    sources,
+    ssh,
+    sudo,
+    timesync,
+    updates,
+)
+from .bounds import bounded
+from .context import Context, utc
+
+Collector = Callable[[Context], Dict[str, Any]]
+
+# The order matters only for what is shared: packages before what asks which are installed.
+COLLECTORS: Tuple[Tuple[str, Collector], ...] = (
+    ("identity", identity.collect),
+    ("hardware", hardware.collect),
+    ("filesystems", filesystems.collect),
+    ("network", network.collect),
+    ("sockets", sockets.collect),
+    ("packages", packages.collect),
+    ("package_sources", sources.collect),
+    ("updates", updates.collect),
+    ("reboot", reboot.collect),
+    ("services", services.collect),
+    ("users", accounts.collect),
+    ("sudo", sudo.collect),
+    ("ssh", ssh.collect),
+    ("time_sync", timesync.collect),
+    ("firewall", firewall.collect),
+    ("agents", agents.collect),
+)
+
+
+def collect(ctx: Context, collectors: Tuple[Tuple[str, Collector], ...] = COLLECTORS) -> Dict[str, Any]:
+    """The whole document body."""
+    started = time.monotonic()
+    document: Dict[str, Any] = {"host_time": utc(ctx.now), "seen_as_root": ctx.is_root}
+    for name, collector in collectors:
+        try:
+            document.update(collector(ctx))
+        except Exception as error:  # noqa: BLE001  the last line of defence: one odd file must not cost the rest
+            ctx.unread(name, f"{type(error).__name__}: {ctx.shown(str(error))}")
+    document["took_seconds"] = round(time.monotonic() - started, 3)
+    return bounded(ctx, document)
