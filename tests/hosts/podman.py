@@ -83,7 +83,15 @@ def start(name: str, image: str, *, hostname: str, owner: str, options: tuple[st
     """Start systemd in a container with an address that stays across reboots; returns the address."""
     prefix = ensure_network()
     command = ["podman", "--runtime", "runc", "run", "-d", "--name", name, "--hostname", hostname]
-    command += ["--label", TEST_LABEL, "--label", f"{OWNER_LABEL}={owner}", "--restart=always", "--systemd=always"]
+    command += [
+        "--label",
+        TEST_LABEL,
+        "--label",
+        f"{OWNER_LABEL}={owner}",
+        "--restart=always",
+        "--systemd=always",
+        "--cgroupns=private",
+    ]
     command += ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000", "--network", NETWORK, *options]
     for _ in range(5):
         number = random.randint(20, 250)  # noqa: S311
