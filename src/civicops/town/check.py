@@ -36,13 +36,23 @@ def check_text(content: bytes, file: str, directory: Path) -> tuple[Town | None,
     if not isinstance(root, Mapping):
         return None, [Problem(file, root.line, root.column, "town", "is missing", "begin the file with `town:`")]
     reading = read(root)
-    found = list(reading.faults)
-    blamed = {fault.place for fault in found}
     town, misfits = _validated(reading.data)
-    enough = MAX_PROBLEMS + 1
-    others = (*misfits, *islice(references.check(reading.data), enough), *islice(_own(reading.data, directory), enough))
-    found.extend(one for one in others if not any(one.place[:length] in blamed for length in range(len(one.place) + 1)))
+    found = _all(reading.faults, misfits, references.check(reading.data), _own(reading.data, directory))
     return town, _problems(found, root, file)
+
+
+def _all(traps: list[Fault], *others: Iterable[Fault]) -> list[Fault]:
+    """The faults of every check: nothing about what a trap has hidden, and one fault for a place."""
+    hidden = {fault.place for fault in traps}
+    found = list(traps)
+    told: set[Place] = set()
+    for check in others:
+        for fault in islice(check, MAX_PROBLEMS + 1):
+            place = fault.place
+            if place not in told and not any(place[:length] in hidden for length in range(len(place) + 1)):
+                told.add(place)
+                found.append(fault)
+    return found
 
 
 def _validated(data: Data) -> tuple[Town | None, Iterable[Fault]]:

@@ -42,6 +42,8 @@ def faults(error: ValidationError, limit: int) -> Iterator[Fault]:
         if one["type"] == "missing":
             if one["loc"] not in misspelt:
                 yield Fault(one["loc"], "is missing", _meaning(one["loc"]))
+        elif one["type"] == "too_short" and any(_inside(other["loc"], one["loc"]) for other in errors):
+            continue  # its items are there, and wrong
         elif one["type"] != "extra_forbidden":
             yield _value(one["type"], one["loc"], one["input"], one.get("ctx", {}), one["msg"])
 
@@ -61,9 +63,11 @@ def _value(kind: str, place: Place, value: object, context: dict[str, Any], mess
         wanted, remedy = _TYPES[kind]
         return Fault(place, f"must be {wanted}, not {echo(value)}", remedy)
     if kind == "literal_error":
-        allowed = _schema_at(place).get("enum") or [context.get("expected", "")]
-        if place[-1:] == ("[key]",):
-            place = place[:-1]
+        if place[-1] == "[key]":
+            place, words = place[:-1], _schema_at((*place[:-2], "[key]"))
+        else:
+            words = _schema_at(place)
+        allowed = words.get("enum") or [context.get("expected", "")]
         return Fault(place, f"must be a known word, not {echo(value)}", "allowed: " + ", ".join(map(str, allowed)))
     if kind in _LIMITS:
         bounds = _schema_at(place)
@@ -72,6 +76,10 @@ def _value(kind: str, place: Place, value: object, context: dict[str, Any], mess
     if kind == "too_short":
         return Fault(place, "is empty", "give at least one")
     return Fault(place, echo(message)[1:-1], _meaning(place))
+
+
+def _inside(place: Place, outer: Place) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _meaning(place: Place) -> str:
