@@ -9,7 +9,9 @@ import re
 
 # Everything that steers a terminal or reorders what is read: C0 and C1 controls (line breaks included), soft hyphen,
 # zero-width and bidirectional format characters, line and paragraph separators, lone surrogates, byte-order mark.
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]+")
+_STEERING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]+"
+)
 
 
 def printable(value: object, limit: int = 1000) -> str:

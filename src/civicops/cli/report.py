@@ -13,7 +13,10 @@ from civicops.cli.towns import Inventories, open_town
 
 def report(
     town: Annotated[str, typer.Argument(help="The town's id.")],
-    output: Annotated[Path | None, typer.Option(help="Directory of the report; else ./reports.", metavar="DIR")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the report; else the town's own, in its state directory.", metavar="DIR"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report's figures as one JSON document.")] = False,
     inventories: Inventories = None,
 ) -> None:
@@ -22,9 +25,9 @@ def report(
 
     loaded, state = open_town(town, inventories)
     if as_json:
-        typer.echo(json.dumps(figures(loaded.id, state)))
+        typer.echo(json.dumps(figures(loaded.id, loaded.name, state)))
         return
-    written = write_report(loaded.id, state, output)
+    written = write_report(loaded.id, loaded.name, state, output)
     for line in written.summary:
         typer.echo(line)
     typer.echo(f"\nReport: {written.path}")

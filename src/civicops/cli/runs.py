@@ -46,14 +46,17 @@ def checkup(
     ask_become_pass: AskBecomePass = False,
     ssh_agent: SshAgent = False,
     accept_new_host_keys: AcceptNew = False,
-    output: Annotated[Path | None, typer.Option(help="Directory of the report; else ./reports.", metavar="DIR")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the report; else the town's own, in its state directory.", metavar="DIR"),
+    ] = None,
     as_json: Json = False,
     inventories: Inventories = None,
 ) -> None:
     """Look at a town's hosts, read-only, and write a report. Changes nothing on a host."""
     from civicops.report.write import write_report
 
-    name, state, result = _execute(
+    name, title, state, result = _execute(
         "checkup",
         town,
         inventories,
@@ -65,7 +68,7 @@ def checkup(
         quiet=as_json,
     )
     if result.exit_status in (ExitStatus.DONE, ExitStatus.HOSTS_FAILED):
-        written = write_report(name, state, output)
+        written = write_report(name, title, state, output)
         if as_json:
             typer.echo(json.dumps(_as_json(result) | {"report": str(written.path), "summary": written.summary}))
         else:
@@ -91,7 +94,7 @@ def run(
     inventories: Inventories = None,
 ) -> None:
     """Run one job for one town, and wait for its end."""
-    _, _, result = _execute(
+    *_, result = _execute(
         job,
         town,
         inventories,
@@ -160,7 +163,7 @@ def _execute(
     accept_new_host_keys: bool,
     quiet: bool,
     check: bool = False,
-) -> tuple[str, TownState, RunResult]:
+) -> tuple[str, str, TownState, RunResult]:
     import os
 
     from civicops.runs.environment import dropped_proxies
@@ -197,7 +200,7 @@ def _execute(
         result = start(request, state, observers)
     for line in sorted(_known_hosts(state) - known_before):
         typer.echo(f"civicops: first contact, compare with the host's own: {_fingerprint(line)}", err=True)
-    return loaded.id, state, result
+    return loaded.id, loaded.name, state, result
 
 
 def _absolute(identity: str) -> str:

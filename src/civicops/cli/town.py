@@ -41,13 +41,15 @@ def check(
     looked = _look(towns or [], inventories)
     if as_json:
         typer.echo(json.dumps({"towns": [_as_data(one) for one in looked]}))
+    elif not looked:
+        typer.echo("there is no town to check; name their directory with --inventories", err=True)
     else:
         for one in looked:
             if one.town is not None:
                 typer.echo(_summary(one.town))
             for problem in one.problems:
                 typer.echo(str(problem), err=True)
-    if any(one.problems for one in looked):
+    if not looked or any(one.problems for one in looked):
         raise typer.Exit(ExitStatus.BAD_INPUT)
 
 
@@ -109,7 +111,7 @@ def _row(one: _Looked) -> list[str]:
 
     if one.town is None:
         count = len(one.problems)
-        return [printable(one.name), f"{count} error{'s' if count != 1 else ''}: civicops town check", *[""] * 5]
+        return [printable(one.name), f"{count} error{'s' if count != 1 else ''}", *[""] * 5]
     town = one.town
     return [town.id, printable(town.name), town.state or "", town.timezone, *map(str, _counts(town).values())]
 

@@ -37,7 +37,9 @@ def ingest(ledger: Ledger, state: TownState) -> Taken:
 
 def ingest_run(ledger: Ledger, directory: Path) -> Taken:
     """Take in one run's spool directory: appended and committed first, removed from the spool only then."""
-    waiting = sorted(path for path in directory.glob("*.json") if not path.name.startswith("."))
+    # In the order in which they were written, so that of two answers of a host the newer one has the higher number.
+    found = [(path, info) for path in directory.glob("[!.]*.json") if (info := _info(path)) is not None]
+    waiting = [path for path, info in sorted(found, key=lambda pair: (pair[1].st_mtime_ns, pair[0].name))]
     total = Taken()
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
@@ -47,6 +49,13 @@ def ingest_run(ledger: Ledger, directory: Path) -> Taken:
         for path in batch:
             path.unlink(missing_ok=True)
     return total
+
+
+def _info(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
 
 
 def _read(path: Path, town: str) -> Document | None:

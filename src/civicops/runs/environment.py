@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from civicops.state import TownState, write_durably
+from civicops.state import StateError, TownState, write_durably
 
 _KEPT = ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "TERM")
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
@@ -57,8 +57,17 @@ def run_environment(
     ssh_agent: bool = False,
     accept_new_host_keys: bool = False,
 ) -> dict[str, str]:
-    """The whole environment of a run: the kept part, the run's identity, and Ansible's settings for this town."""
+    """The whole environment of a run: the kept part, the run's identity, and Ansible's settings for this town.
+
+    :raises StateError: the site's ansible.cfg would hand every town's vault passwords to each of them.
+    """
     settings = _site_settings(site_of(inventory))
+    for shared in ("vault_identity_list", "vault_password_file"):
+        if settings.get(shared):
+            raise StateError(
+                f"{site_of(inventory) / 'ansible.cfg'}: {shared}: gives each town's run every town's vault password; "
+                f"remove it and put this town's password into {state.directory('vault')}/LABEL"
+            )
     ssh_config = write_ssh_config(state, inventory, accept_new=accept_new_host_keys)
     callbacks = [name.strip() for name in settings.get("callbacks_enabled", "").split(",") if name.strip()]
     environment = kept_environment(source, ssh_agent=ssh_agent) | {
@@ -73,13 +82,13 @@ def run_environment(
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_SSH_ARGS": f"-F {shlex.quote(str(ssh_config))} -C -o ControlMaster=auto -o ControlPersist=60s",
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(state.directory("cp")),
-        # Vault passwords: those of this town alone, one file per label.
-        "ANSIBLE_VAULT_IDENTITY_LIST": ",".join(vault_identities(state)),
         # A run has a terminal of its own that nobody answers: ask for nothing.
         "SSH_ASKPASS": "/bin/false",
         "SSH_ASKPASS_REQUIRE": "force",
         "ANSIBLE_NOCOLOR": "True",
     }
+    if identities := vault_identities(state):
+        environment["ANSIBLE_VAULT_IDENTITY_LIST"] = ",".join(identities)
     if "forks" not in settings:
         environment["ANSIBLE_FORKS"] = str(_FORKS)
     return environment

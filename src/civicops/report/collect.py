@@ -1,0 +1,157 @@
+"""Read the ledger into what a report shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from civicops.ledger.store import Anchor, Entry, Ledger
+from civicops.report.facts import Facts
+from civicops.report.figures import Figure, State, figures_of, worst
+from civicops.report.history import changes
+
+_RUNS_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of the report. `missed` tells why its newest state is not known; figures may be of an earlier answer."""
+
+    name: str
+    state: State
+    answered_at: str | None
+    missed: str | None
+    missed_at: str | None
+    asked: bool
+    figures: list[Figure]
+    changed: list[str]
+    compared_with: str | None
+    unread: list[tuple[str, str]]
+
+    def figure(self, key: str) -> Figure | None:
+        return next((figure for figure in self.figures if figure.key == key), None)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, as the history lists it."""
+
+    id: str
+    job: str
+    ended_at: str
+    outcomes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TownReport:
+    """Everything that a report shows."""
+
+    town: str
+    name: str
+    made_at: datetime
+    hosts: list[Host]
+    gone: list[str]
+    runs: list[Run]
+    anchor: Anchor
+
+    @property
+    def asked(self) -> list[Host]:
+        return [host for host in self.hosts if host.asked]
+
+    @property
+    def not_asked(self) -> list[Host]:
+        return [host for host in self.hosts if not host.asked]
+
+    @property
+    def reached(self) -> list[Host]:
+        return [host for host in self.asked if host.missed is None]
+
+    @property
+    def missed(self) -> list[Host]:
+        return [host for host in self.asked if host.missed is not None]
+
+    def with_state(self, key: str, state: State) -> list[Host]:
+        """The hosts whose figure of that key has that state."""
+        return [host for host in self.asked if (figure := host.figure(key)) is not None and figure.state == state]
+
+
+def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownReport:
+    """Read what a report shows. `moment` is the report's own time; it decides what has ended or ends soon."""
+    moment = moment or datetime.now(UTC)
+    latest = ledger.latest("host-facts")
+    previous = ledger.previous(latest.values())
+    contacts = ledger.latest("contact")
+    refused = ledger.latest("host-facts", status="rejected")
+    run_entries = [entry for entry in ledger.newest("run", _RUNS_SHOWN) if entry.status == "accepted"]
+    wanted = [*latest.values(), *previous.values(), *contacts.values(), *run_entries]
+    bodies = ledger.bodies(wanted)
+    inventory: dict[str, str] = (
+        bodies[run_entries[0].body]["hosts"] if run_entries and run_entries[0].body in bodies else {}
+    )
+    known = sorted({*inventory, *latest, *contacts, *refused})
+    hosts, gone = [], []
+    for host in known:
+        if inventory and host not in inventory:
+            gone.append(host)
+            continue
+        hosts.append(
+            _host(
+                host,
+                bodies,
+                facts=latest.get(host),
+                before=previous.get(host),
+                contact=contacts.get(host),
+                refused=refused.get(host),
+                today=moment.date(),
+            )
+        )
+    runs = [_run(entry, bodies.get(entry.body)) for entry in run_entries]
+    return TownReport(ledger.town, name, moment, hosts, gone, runs, ledger.anchor())
+
+
+def _host(
+    name: str,
+    bodies: dict[str, Any],
+    *,
+    facts: Entry | None,
+    before: Entry | None,
+    contact: Entry | None,
+    refused: Entry | None,
+    today: date,
+) -> Host:
+    missed, missed_at = None, None
+    answered = facts.seq if facts else 0
+    if contact and contact.seq > answered and contact.body in bodies:
+        body = bodies[contact.body]
+        missed, missed_at = f"{body['outcome']}: {body['reason']}", contact.collected_at
+    if refused and refused.seq > answered:
+        missed, missed_at = f"its answer was refused: {refused.reason}", refused.collected_at
+    figures: list[Figure] = []
+    changed: list[str] = []
+    unread: list[tuple[str, str]] = []
+    if facts and facts.body in bodies:
+        now = Facts(bodies[facts.body], facts.collected_at)
+        figures = figures_of(now, today)
+        unread = [(str(one.get("item")), str(one.get("reason"))) for one in now.body.get("unread") or ()]
+        if before and before.body in bodies:
+            changed = changes(Facts(bodies[before.body], before.collected_at), now)
+    state: State = "unknown" if missed else worst([figure.state for figure in figures])
+    return Host(
+        name=name,
+        state=state,
+        answered_at=facts.collected_at if facts else None,
+        missed=missed,
+        missed_at=missed_at,
+        asked=bool(facts or missed),
+        figures=figures,
+        changed=changed,
+        compared_with=before.collected_at if before else None,
+        unread=unread,
+    )
+
+
+def _run(entry: Entry, body: Any) -> Run:
+    outcomes = Counter(body["hosts"].values()) if body else Counter()
+    return Run(entry.run, entry.job, entry.collected_at, dict(outcomes))

@@ -1,0 +1,39 @@
+"""A host's facts as a report reads them: what is not there is None, and `unread` tells why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The body of a `host-facts` document, and when the controller got it (UTC, RFC 3339)."""
+
+    body: dict[str, Any]
+    collected_at: str
+
+    def get(self, *path: str) -> Any:
+        """The value at a path of keys; None where any part of it is absent."""
+        value: Any = self.body
+        for key in path:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(key)
+        return value
+
+    def rows(self, *path: str) -> list[dict[str, Any]] | None:
+        """A `columns` and `rows` table as dicts; None where the host could not read it."""
+        table = self.get(*path)
+        if not isinstance(table, dict) or not isinstance(table.get("columns"), list):
+            return None
+        columns = table["columns"]
+        return [dict(zip(columns, row, strict=False)) for row in table.get("rows") or ()]
+
+    def why_unread(self, *items: str) -> str | None:
+        """Why something could not be read: the reason of the first `unread` item that is one of these or below it."""
+        for entry in self.body.get("unread") or ():
+            item = str(entry.get("item", ""))
+            if any(item == wanted or item.startswith(f"{wanted}.") for wanted in items):
+                return str(entry.get("reason", ""))
+        return None

@@ -1,0 +1,242 @@
+"""The figures of one host: each with its value, what it means, and how it was got.
+
+A figure is one small function in `FIGURES`. Its state is never better than what is known: what could not be read is
+`unknown`, with the reason, and never counts as fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from civicops.report.facts import Facts
+from civicops.report.lifecycle import release_of
+
+State = Literal["bad", "unknown", "soon", "good", "plain"]
+
+# Worst first: what is not known is worse than what merely comes near.
+WORST_FIRST: tuple[State, ...] = ("bad", "unknown", "soon", "good", "plain")
+
+# Shares of a file system in use: the defaults of Zabbix's template "Linux by Zabbix agent" (VFS.FS.PUSED.MAX).
+DISK_SOON = 0.80
+DISK_BAD = 0.90
+# An operating system that ends within this time is told: replacing one takes a town a budget round.
+END_SOON = timedelta(days=183)
+_NAMES_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one host. `how` tells where it comes from; `details` are further lines."""
+
+    key: str
+    label: str
+    value: str
+    state: State
+    how: str
+    details: tuple[str, ...] = ()
+
+
+FigureOf = Callable[[Facts, date], Figure]
+
+
+def operating_system(facts: Facts, today: date) -> Figure:
+    name = facts.get("identity", "os", "pretty") or facts.get("identity", "os", "name")
+    how = "/etc/os-release"
+    if not name:
+        return _unknown("os", "Operating system", facts, "identity.os", "identity", how=how)
+    os_id, version = (str(facts.get("identity", "os", key) or "") for key in ("id", "version"))
+    release = release_of(os_id, version, str(name))
+    if release is None:
+        return Figure("os", "Operating system", str(name), "unknown", how, ("its end of support is not in our table",))
+    how = f"{how}; end of support: {release.source}"
+    value = f"{name}, security updates until {release.until}"
+    if release.until < today:
+        return Figure("os", "Operating system", f"{name}, without security updates since {release.until}", "bad", how)
+    if release.until - today < END_SOON:
+        return Figure("os", "Operating system", value, "soon", how)
+    details: tuple[str, ...] = ()
+    if release.regular_until and release.regular_until < today:
+        details = (f"regular support ended {release.regular_until}; since then: {release.note}",)
+    return Figure("os", "Operating system", value, "good", how, details)
+
+
+def security_updates(facts: Facts, today: date) -> Figure:
+    count, caveats = facts.get("updates", "security_count"), facts.get("updates", "caveats") or []
+    how = f"package lists of {_day(facts.get('updates', 'lists_checked_at'))}, compared on the host; nothing downloaded"
+    notes = tuple(str(caveat) for caveat in caveats)
+    if count is None:
+        return _unknown("security", "Security updates", facts, "updates.security_count", "updates", how=how)
+    if count:
+        rows = facts.rows("updates") or []
+        names = [str(row.get("name")) for row in rows if row.get("security")]
+        return Figure("security", "Security updates", f"{count} waiting", "bad", how, (*notes, _names(names)))
+    if notes:
+        return Figure("security", "Security updates", "none seen, but see the note", "unknown", how, notes)
+    return Figure("security", "Security updates", "none waiting", "good", how)
+
+
+def all_updates(facts: Facts, today: date) -> Figure:
+    count = facts.get("updates", "count")
+    how = f"package lists of {_day(facts.get('updates', 'lists_checked_at'))}"
+    if count is None:
+        return _unknown("updates", "All updates", facts, "updates", how=how)
+    return Figure("updates", "All updates", f"{count} waiting" if count else "none waiting", "plain", how)
+
+
+def security_source(facts: Facts, today: date) -> Figure:
+    present, why = (facts.get("package_sources", key) for key in ("security_source", "security_source_why"))
+    how = "the host's package sources and its downloaded lists"
+    if facts.get("package_sources") is None:
+        return _unknown("source", "Security source", facts, "package_sources", how=how)
+    if present is False:
+        return Figure("source", "Security source", "missing", "bad", how, (str(why),))
+    if present is None:
+        return Figure("source", "Security source", str(why), "plain", how)
+    return Figure("source", "Security source", "present", "good", how, (str(why),))
+
+
+def reboot(facts: Facts, today: date) -> Figure:
+    wanted, stale = facts.get("reboot", "wanted"), facts.get("reboot", "stale_processes")
+    how = "the host's own mark, its kernels, and programs that still run replaced files"
+    units = sorted({str(one.get("unit") or one.get("process")) for one in stale or ()})
+    details = (f"to be restarted: {_names(units)}",) if units else ()
+    if wanted:
+        reasons = tuple(str(reason) for reason in facts.get("reboot", "reasons") or ())
+        return Figure("reboot", "Reboot", "wanted", "bad", how, (*reasons, *details))
+    if wanted is None:
+        return _unknown("reboot", "Reboot", facts, "reboot", "identity.kernel", how=how)
+    if units:
+        return Figure("reboot", "Reboot", f"not wanted; {len(units)} services run old files", "soon", how, details)
+    return Figure("reboot", "Reboot", "not wanted", "good", how)
+
+
+def disk_room(facts: Facts, today: date) -> Figure:
+    systems, how = facts.get("filesystems"), "statvfs on each local file system; room that root keeps is not free"
+    usable = [one for one in systems or () if one.get("bytes") and not one.get("read_only")]
+    if not usable:
+        return _unknown("disk", "Disk room", facts, "filesystems", how=how)
+
+    def used(one: dict[str, Any]) -> float:
+        return 1 - float(one["free_bytes"]) / float(one["bytes"])
+
+    fullest = max(usable, key=used)
+    state: State = "bad" if used(fullest) > DISK_BAD else "soon" if used(fullest) > DISK_SOON else "good"
+    value = f"{fullest['mount']} has {size(fullest['free_bytes'])} of {size(fullest['bytes'])} free"
+    others = [
+        f"{one['mount']}: {size(one['free_bytes'])} of {size(one['bytes'])} free"
+        for one in usable
+        if one is not fullest
+    ]
+    return Figure("disk", "Disk room", value, state, how, tuple(others[:_NAMES_SHOWN]))
+
+
+def hardware(facts: Facts, today: date) -> Figure:
+    how = "the firmware's tables, /proc and /sys"
+    kind, by = (facts.get("identity", "virtualization", key) for key in ("kind", "by"))
+    memory, cpu = facts.get("hardware", "memory_bytes"), facts.get("hardware", "cpu", "model")
+    parts = [str(part) for part in (facts.get("hardware", key) for key in ("vendor", "model")) if part]
+    if kind in ("vm", "container"):
+        parts = [f"{'virtual machine' if kind == 'vm' else 'container'} ({by})"]
+    parts += [str(cpu)] if cpu else []
+    parts += [f"{size(memory)} memory"] if memory else []
+    if not parts:
+        return _unknown("hardware", "Hardware", facts, "hardware", how=how)
+    serial = facts.get("hardware", "serial")
+    return Figure("hardware", "Hardware", ", ".join(parts), "plain", how, (f"serial {serial}",) if serial else ())
+
+
+def age(facts: Facts, today: date) -> Figure:
+    since, basis = (facts.get("hardware", "age", key) for key in ("since", "basis"))
+    try:
+        days = (today - date.fromisoformat(str(since)[:10])).days
+    except ValueError:
+        return Figure("age", "Age", f"not known: {basis or 'no date to go by'}", "plain", "estimate")
+    return Figure("age", "Age", f"about {days / 365.25:.0f} years, since {since}", "plain", f"estimate: {basis}")
+
+
+def accounts(facts: Facts, today: date) -> Figure:
+    users, how = facts.get("users"), "/etc/passwd, group and shadow; logins from the host's own records"
+    if users is None:
+        return _unknown("accounts", "Accounts", facts, "users", how=how)
+    powerful = [str(user["name"]) for user in users if user.get("uid") == 0 or user.get("power_groups")]
+    empty = [str(user["name"]) for user in users if (user.get("password") or {}).get("state") == "empty"]
+    value = f"{len(users)} can log in, {len(powerful)} of them with administrator's power"
+    details = [f"administrators: {_names(powerful)}"]
+    if empty:
+        return Figure("accounts", "Accounts", value, "bad", how, (f"without any password: {_names(empty)}", *details))
+    if (why := facts.why_unread("users.password")) is not None:
+        details.append(f"passwords' state not known: {why}")
+    return Figure("accounts", "Accounts", value, "plain", how, tuple(details))
+
+
+def open_ports(facts: Facts, today: date) -> Figure:
+    rows, how = facts.rows("sockets"), "/proc/net; the program's name needs root"
+    if rows is None:
+        return _unknown("ports", "Open to the network", facts, "sockets", how=how)
+    outside = [row for row in rows if row.get("scope") != "loopback"]
+    named = sorted({f"{row.get('proto')}/{row.get('port')} {row.get('process') or '?'}" for row in outside})
+    value = f"{len(named)} ports" if named else "nothing listens"
+    return Figure("ports", "Open to the network", value, "plain", how, (_names(named, 40),) if named else ())
+
+
+def failed_units(facts: Facts, today: date) -> Figure:
+    failed, how = facts.get("failed_units"), "systemd"
+    if failed is None:
+        return _unknown("failed", "Failed services", facts, "services", "failed_units", how=how)
+    if failed:
+        return Figure(
+            "failed", "Failed services", str(len(failed)), "bad", how, (_names([str(one) for one in failed]),)
+        )
+    return Figure("failed", "Failed services", "none", "good", how)
+
+
+# In the order in which they are shown.
+FIGURES: tuple[FigureOf, ...] = (
+    operating_system,
+    security_updates,
+    all_updates,
+    security_source,
+    reboot,
+    disk_room,
+    failed_units,
+    accounts,
+    open_ports,
+    hardware,
+    age,
+)
+
+
+def figures_of(facts: Facts, today: date) -> list[Figure]:
+    """Every figure of one host."""
+    return [figure(facts, today) for figure in FIGURES]
+
+
+def worst(states: list[State]) -> State:
+    """The worst of some states."""
+    return min(states, key=WORST_FIRST.index, default="unknown")
+
+
+def size(amount: float) -> str:
+    """Bytes as people say them, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def _unknown(key: str, label: str, facts: Facts, *items: str, how: str) -> Figure:
+    reason = facts.why_unread(*items) or "the host did not tell"
+    return Figure(key, label, "not known", "unknown", how, (reason,))
+
+
+def _names(names: list[str], most: int = _NAMES_SHOWN) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _day(moment: Any) -> str:
+    return str(moment)[:10] if moment else "unknown date"

@@ -1,0 +1,110 @@
+"""Write a report: one self-contained HTML file, readable without a network, and a summary in a few lines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from civicops.ledger.store import Ledger
+from civicops.report.collect import Host, TownReport, collect
+from civicops.state import StateError, TownState, write_durably
+from civicops.text import printable
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the report lies, and what it says in a few lines."""
+
+    path: Path
+    summary: list[str]
+
+
+def write_report(town: str, name: str, state: TownState, directory: Path | None = None) -> Written:
+    """Write the town's report from its ledger.
+
+    :raises StateError: the directory can't be written to.
+    """
+    with Ledger(town, state=state) as ledger:
+        report = collect(ledger, name)
+    page = render(report).encode("utf-8", "replace")
+    folder = directory.absolute() if directory else state.directory("reports")
+    path = folder / f"{town}-{report.made_at:%Y-%m-%dT%H%M%SZ}.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_durably(path, page)
+    except OSError as error:
+        raise StateError(f"{path}: can't be written: {error.strerror}; choose another --output") from error
+    return Written(path, summary(report))
+
+
+def figures(town: str, name: str, state: TownState) -> dict[str, Any]:
+    """The report's figures as plain data, for `--json`."""
+    with Ledger(town, state=state) as ledger:
+        report = collect(ledger, name)
+    plain = asdict(report) | {"made_at": report.made_at.isoformat(timespec="seconds"), "anchor": str(report.anchor)}
+    return plain | {"summary": summary(report)}
+
+
+def render(report: TownReport) -> str:
+    """The page. Everything is escaped; a content policy in the page forbids scripts and any loading besides."""
+    environment = Environment(
+        loader=PackageLoader("civicops.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["shown"] = lambda value: printable(value, 2000)
+    page = environment.get_template("report.html.j2")
+    return page.render(report=report, attention=attention(report), civicops_version=version("civicops"))
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One thing that wants attention, and on which hosts."""
+
+    state: str
+    text: str
+    hosts: list[Host]
+
+
+def attention(report: TownReport) -> list[Attention]:
+    """What wants attention, worst first; what is not known stands here too."""
+    lines = [Attention("bad", "no answer", report.missed)]
+    for state, key, text in _WORTH_TELLING:
+        lines.append(Attention(state, text, report.with_state(key, state)))  # type: ignore[arg-type]
+    return [line for line in lines if line.hosts]
+
+
+_WORTH_TELLING = (
+    ("bad", "os", "operating system without security updates"),
+    ("bad", "security", "security updates waiting"),
+    ("bad", "source", "no source of security updates"),
+    ("bad", "reboot", "reboot wanted"),
+    ("bad", "disk", "file system more than 90 % full"),
+    ("bad", "accounts", "account without a password"),
+    ("bad", "failed", "failed services"),
+    ("unknown", "os", "end of the operating system's support not known"),
+    ("unknown", "security", "security updates not known for sure"),
+    ("unknown", "source", "source of security updates not known"),
+    ("unknown", "reboot", "reboot wanted or not: not known"),
+    ("unknown", "disk", "disk room not known"),
+    ("soon", "os", "operating system ends within half a year"),
+    ("soon", "disk", "file system more than 80 % full"),
+    ("soon", "reboot", "services that still use replaced files"),
+)
+
+
+def summary(report: TownReport) -> list[str]:
+    """The report in a few lines, for a terminal."""
+    lines = [f"{report.name}: {len(report.reached)} of {len(report.asked)} hosts answered"]
+    if report.not_asked:
+        lines[0] += f"; {len(report.not_asked)} were not asked by this job"
+    for line in attention(report):
+        names = [printable(host.name, 60) for host in line.hosts[:5]]
+        more = f" and {len(line.hosts) - 5} more" if len(line.hosts) > 5 else ""
+        count = len(line.hosts)
+        lines.append(f"  {line.text} on {count} {'host' if count == 1 else 'hosts'}: {', '.join(names)}{more}")
+    if not attention(report) and report.asked:
+        lines.append("  nothing that was looked at wants attention")
+    return [printable(line, 400) if not line.startswith(" ") else "  " + printable(line, 400) for line in lines]
