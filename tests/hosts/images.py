@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.hosts import podman
 from tests.hosts.tools import HostsUnavailable, cache_dir, locked, run
 
 RELEASES = ("bullseye", "bookworm", "trixie")
@@ -144,8 +145,7 @@ def _with_lists(release: str, base: str, key: str, mirror: Mirror) -> str:
     builder = f"civicops-build-{release}"
     run(["podman", "rm", "-f", "-i", builder])
     script = "cat > /etc/apt/sources.list.d/security.list && apt-get -qq update"
-    command = ["podman", "--runtime", "runc", "run", "-i", "--name", builder, "--ulimit", "nofile=20000:20000"]
-    command += ["--ulimit", "nproc=1000:1000", base, "sh", "-ec", script]
+    command = [*podman.launch(), "-i", "--name", builder, base, "sh", "-ec", script]
     try:
         run(command, stdin=security_source(release, mirror), timeout=300)
         labels = [f"LABEL civicops.key={key}", f"LABEL civicops.made={int(time.time())}"]

@@ -79,20 +79,25 @@ def ensure_network() -> str:
     return str(subnet).rpartition(".")[0]
 
 
+def launch() -> list[str]:
+    """The beginning of every `podman run`: limits that runc accepts everywhere, and cgroups that systemd finds.
+
+    crun fails on hybrid cgroups, hence runc. Within a container on such a machine, podman looks for its cgroup under
+    the outer container's path, which is not mounted there; the whole tree is.
+    """
+    command = ["podman", "--runtime", "runc", "run", "--systemd=always"]
+    command += ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000"]
+    nested = Path("/run/.containerenv").exists() or Path("/.dockerenv").exists()
+    if nested and not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        command += ["-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro"]
+    return command
+
+
 def start(name: str, image: str, *, hostname: str, owner: str, options: tuple[str, ...] = ()) -> str:
     """Start systemd in a container with an address that stays across reboots; returns the address."""
     prefix = ensure_network()
-    command = ["podman", "--runtime", "runc", "run", "-d", "--name", name, "--hostname", hostname]
-    command += [
-        "--label",
-        TEST_LABEL,
-        "--label",
-        f"{OWNER_LABEL}={owner}",
-        "--restart=always",
-        "--systemd=always",
-        "--cgroupns=private",
-    ]
-    command += ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000", "--network", NETWORK, *options]
+    command = [*launch(), "-d", "--name", name, "--hostname", hostname, "--network", NETWORK, "--restart=always"]
+    command += ["--label", TEST_LABEL, "--label", f"{OWNER_LABEL}={owner}", *options]
     for _ in range(5):
         number = random.randint(20, 250)  # noqa: S311
         address = f"{prefix}.{number}"
