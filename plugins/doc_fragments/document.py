@@ -11,8 +11,8 @@ class ModuleDocFragment:
 options:
   record:
     description:
-      - The action of the same name, which runs on the controller, writes the answer as a document to the spool and leaves
-        a small summary in the task's result.
+      - The action of the same name, which runs on the controller, writes the answer as a document to the spool and
+        leaves a small summary in the task's result.
       - With V(false) it returns the document's body in RV(document) instead; nothing is written.
     type: bool
     default: true

@@ -12,11 +12,13 @@ version_added: 0.1.0
 author:
   - civicops.town (@civicops)
 description:
-  - Answers with one document about a Linux host - identity, hardware, file systems, network, listening sockets, packages and
+  - Answers with one document about a Linux host - identity, hardware, file systems, network,
+    listening sockets, packages and
     where they come from, pending updates, reboot wanted, services, timers, users, sudo rules, SSH keys, time
     synchronisation, firewall, security agents and backup tools.
   - It only reads. Package managers' caches stay as they are.
-  - What could not be read is listed in RV(document.unread) with the reason; its value is then null or absent, never an empty
+  - What could not be read is listed in RV(document.unread) with the reason; its value is then null
+    or absent, never an empty
     list or zero.
   - Texts and lists are bounded; what was cut is listed in RV(document.unread) too.
 extends_documentation_fragment:
@@ -36,7 +38,8 @@ options:
     default: true
 requirements:
   - Python 3.9 or newer on the host
-  - python3-apt on Debian and its relatives, for pending updates with their source packages (C(apt-get) is asked without it)
+  - python3-apt on Debian and its relatives, for pending updates with their source packages (C(apt-
+    get) is asked without it)
 notes:
   - Without root, serial numbers, password states, other users' processes, sudo rules and firewall rules stay unread.
 """
@@ -76,7 +79,9 @@ document:
       description: Machine id, names, operating system, kernel, virtualisation, boot time, installation date.
       type: dict
     hardware:
-      description: Maker, model, serial number, firmware, processor, memory, disks, and an estimate of the age with its basis.
+      description: >-
+        Maker, model, serial number, firmware, processor, memory, disks, and an estimate of the age
+        with its basis.
       type: dict
     filesystems:
       description: Local file systems with size, free room and inodes.
@@ -97,10 +102,14 @@ document:
         - Table of installed packages. A source or source version of null equals the package's own.
       type: dict
     package_sources:
-      description: Table of repositories with the dates of their lists, whether one brings security updates, and caveats.
+      description: >-
+        Table of repositories with the dates of their lists, whether one brings security updates,
+        and caveats.
       type: dict
     updates:
-      description: Table of pending updates, counts, and the caveats under which they hold; null when nothing can be said.
+      description: >-
+        Table of pending updates, counts, and the caveats under which they hold; null when nothing
+        can be said.
       type: dict
     reboot:
       description: Whether a reboot is wanted, why, and which processes use deleted files.
@@ -117,7 +126,9 @@ document:
       type: list
       elements: dict
     users:
-      description: Accounts that can log in - groups that give power, last login, state of the password (never its hash).
+      description: >-
+        Accounts that can log in - groups that give power, last login, state of the password (never
+        its hash).
       type: list
       elements: dict
     accounts_without_login:

@@ -109,6 +109,13 @@ def parse_groups(text: str) -> Dict[str, Dict[str, Any]]:
     return found
 
 
+def power_groups(account: Account, groups: Dict[str, Dict[str, Any]]) -> List[str]:
+    given = (name for name in POWER_GROUPS if name in groups)
+    return sorted(
+        name for name in given if account.name in groups[name]["members"] or account.gid == groups[name]["gid"]
+    )
+
+
 def accounts(ctx: Context) -> List[Account]:
     """Raises OSError."""
     return parse_passwd(ctx.read("/etc/passwd", ACCOUNTS_LIMIT))
@@ -137,11 +144,7 @@ def collect(ctx: Context) -> Dict[str, Any]:
                 "gid": account.gid,
                 "shell": account.shell,
                 "home": account.home,
-                "power_groups": sorted(
-                    name
-                    for name, group in groups.items()
-                    if name in POWER_GROUPS and (account.name in group["members"] or account.gid == group["gid"])
-                ),  # fmt: skip
+                "power_groups": power_groups(account, groups),
                 "last_login": login.at,
                 "last_login_from": login.come_from,
                 "password": password,

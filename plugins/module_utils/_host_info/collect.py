@@ -53,14 +53,20 @@ COLLECTORS: Tuple[Tuple[str, Collector], ...] = (
 )
 
 
+def guarded(ctx: Context, name: str, collector: Collector) -> Dict[str, Any]:
+    """The last line of defence: one odd file must not cost the rest of the document."""
+    try:
+        return collector(ctx)
+    except Exception as error:
+        ctx.unread(name, f"{type(error).__name__}: {ctx.shown(str(error))}")
+        return {}
+
+
 def collect(ctx: Context, collectors: Tuple[Tuple[str, Collector], ...] = COLLECTORS) -> Dict[str, Any]:
     """The whole document body."""
     started = time.monotonic()
     document: Dict[str, Any] = {"host_time": utc(ctx.now), "seen_as_root": ctx.is_root}
     for name, collector in collectors:
-        try:
-            document.update(collector(ctx))
-        except Exception as error:  # noqa: BLE001  the last line of defence: one odd file must not cost the rest
-            ctx.unread(name, f"{type(error).__name__}: {ctx.shown(str(error))}")
+        document.update(guarded(ctx, name, collector))
     document["took_seconds"] = round(time.monotonic() - started, 3)
     return bounded(ctx, document)

@@ -140,8 +140,11 @@ class Context:
     def path(self, path: str) -> str:
         return path if self.root == "/" else self.root + path
 
-    def read_bytes(self, path: str, limit: int = READ_LIMIT) -> bytes:
-        """A regular file's first bytes; a pipe or device that a user put there can't make us wait."""
+    def read_bytes(self, path: str, limit: int = READ_LIMIT, whole: bool = True) -> bytes:
+        """A regular file's first bytes; a pipe or device that a user put there can't make us wait.
+
+        A file that is longer is noted as truncated, unless its beginning is all that is wanted (whole=False).
+        """
         real = self.path(path)
         handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
@@ -159,7 +162,8 @@ class Context:
             os.close(handle)
         data = b"".join(chunks)
         if len(data) > limit:
-            self.unread(path, f"truncated: only the first {limit} bytes were read")
+            if whole:
+                self.unread(path, f"truncated: only the first {limit} bytes were read")
             data = data[:limit]
         return data
 
@@ -173,10 +177,16 @@ class Context:
         except OSError:
             return default
 
+    def head(self, path: str, limit: int) -> str:
+        """The beginning of a file, or nothing where it is absent or unreadable."""
+        try:
+            return clean(self.read_bytes(path, limit, whole=False))
+        except OSError:
+            return ""
+
     def line_or_none(self, path: str) -> Optional[str]:
         """The first line of a small file (/sys, /proc), stripped; None when absent, unreadable or blank."""
-        text = self.read_or(path, None, 65536)
-        return (text.strip().split("\n", 1)[0].strip() or None) if text else None
+        return self.head(path, 65536).strip().split("\n", 1)[0].strip() or None
 
     def names(self, folder: str) -> List[str]:
         """Sorted names in a folder; raises OSError."""

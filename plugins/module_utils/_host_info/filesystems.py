@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from .context import Context
@@ -28,9 +29,12 @@ KERNEL = {
     "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl",
     "hugetlbfs", "mqueue", "nsfs", "pstore", "ramfs", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
 }  # fmt: skip
+# Autofs is not among them: to look below its mount point is to mount.
+HARMLESS = (LOCAL | KERNEL | {"proc", "devtmpfs"}) - {"autofs"}
 # The kernel's own file systems that may carry a container engine's masks: one line per path, of no use here.
 MASKS = ("/proc/", "/sys/")
-SECRET_OPTION = re.compile(r"^(pass|password|credentials|cred|key|secret)=", re.IGNORECASE)
+# Secrets, and a container engine's own paths, which are long and of no use here.
+HIDDEN_OPTION = re.compile(r"^(pass|password|credentials|cred|key|secret|lowerdir|upperdir|workdir)=", re.IGNORECASE)
 ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -53,7 +57,7 @@ def without_credentials(text: str) -> str:
 
 
 def public_options(text: str) -> str:
-    return ",".join(option for option in text.split(",") if not SECRET_OPTION.match(option))
+    return ",".join(option for option in text.split(",") if not HIDDEN_OPTION.match(option))
 
 
 def parse_mountinfo(text: str) -> List[Mount]:
@@ -86,15 +90,19 @@ def mounts(ctx: Context) -> List[Mount]:
 def remote_mount(ctx: Context, path: str) -> Optional[Mount]:
     """The mount that would make a question about this path depend on another machine, or None."""
     for mount in ctx.once("mounts", mounts):
-        if mount.kind not in LOCAL and mount.kind not in KERNEL - {"autofs"} and mount.kind not in ("proc", "devtmpfs"):
-            if path == mount.point or path.startswith(mount.point.rstrip("/") + "/"):
-                return mount
+        below = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
+        if below and mount.kind not in HARMLESS:
+            return mount
     return None
 
 
 def room(ctx: Context, mount: Mount) -> Optional[Dict[str, Any]]:
+    """Size and free room; None for a single file that is mounted, as container engines do."""
+    point = ctx.path(mount.point)
     try:
-        answer = os.statvfs(ctx.path(mount.point))
+        if not stat.S_ISDIR(os.stat(point).st_mode):
+            return None
+        answer = os.statvfs(point)
     except OSError as error:
         ctx.unread_error(f"filesystems.{mount.point}", error)
         return None

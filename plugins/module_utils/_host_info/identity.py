@@ -92,7 +92,7 @@ def hypervisor(ctx: Context) -> Optional[str]:
     said = ctx.line_or_none("/sys/hypervisor/type")
     if said:
         return said
-    cpu = ctx.read_or("/proc/cpuinfo", "", 65536) or ""
+    cpu = ctx.head("/proc/cpuinfo", 65536)
     flags = cpu.partition("\nflags")[2].partition("\n")[0].split()
     return "unknown" if "hypervisor" in flags else None
 

@@ -14,6 +14,7 @@ from .context import CommandError, Context
 WANTS = (".wants", ".requires", ".upholds")
 SYSTEMD_SECONDS = 15.0
 TIMERS_LIMIT = 200
+KINDS = "service,socket,timer,mount"
 
 
 class Unit(NamedTuple):
@@ -50,15 +51,19 @@ def when(text: Optional[str]) -> Optional[str]:
 
 
 def enabled_units(ctx: Context) -> Set[str]:
-    """What the administrator's or the distribution's links start at boot; names that are links count as their target."""
+    """What the administrator's or the distribution's links start at boot; by the names of the links."""
     found: Set[str] = set()
     for folder in ("/etc/systemd/system", "/run/systemd/system"):
         for name in ctx.names_or_none(folder):
             if name.endswith(WANTS):
                 found.update(ctx.names_or_none(f"{folder}/{name}"))
-    for level in ("2", "3", "5"):
-        found.update(f"{name[3:]}.service" for name in ctx.names_or_none(f"/etc/rc{level}.d") if name.startswith("S"))
     return found
+
+
+def sysv_units(ctx: Context) -> Set[str]:
+    """Init scripts that start at boot, under the names that systemd generates for them."""
+    names = (name for level in "2345" for name in ctx.names_or_none(f"/etc/rc{level}.d"))
+    return {f"{name[3:]}.service" for name in names if name.startswith("S")}
 
 
 def timers(ctx: Context, program: str, names: List[str]) -> Optional[List[Dict[str, Any]]]:
@@ -90,7 +95,7 @@ def collect(ctx: Context) -> Dict[str, Any]:
     if program is None or not ctx.exists("/run/systemd/system"):
         ctx.unread("services", "the system does not run systemd")
         return nothing
-    argv = [program, "list-units", "--all", "--plain", "--no-legend", "--no-pager", "--type=service,socket,timer,mount"]
+    argv = [program, "list-units", "--all", "--plain", "--no-legend", "--no-pager", f"--type={KINDS}"]
     try:
         status, output = ctx.run(argv, SYSTEMD_SECONDS)
     except CommandError as error:
@@ -100,8 +105,10 @@ def collect(ctx: Context) -> Dict[str, Any]:
     if status != 0 or not units:
         ctx.unread("services", f"systemctl list-units: exit status {status}, {len(units)} units")
         return nothing
-    enabled = enabled_units(ctx)
     by_name = {unit.name: unit for unit in units}
+    enabled = enabled_units(ctx) | {
+        name for name in sysv_units(ctx) if name in by_name and by_name[name].load == "loaded"
+    }
     rows: List[List[Any]] = []
     for name in sorted(set(by_name) | enabled):
         if not name.endswith((".service", ".socket")):

@@ -53,10 +53,8 @@ def parse_one_line(text: str, file: str) -> List[Source]:
         if not match:
             continue
         off, kind, brackets, uri, suite, components = match.groups()
-        options = dict(
-            (key.lower(), value)
-            for key, _, value in (word.partition("=") for word in (brackets or "").strip("[] ").split())
-        )
+        words = (word.partition("=") for word in (brackets or "").strip("[] ").split())
+        options = {key.lower(): value for key, _, value in words}
         found.append(source(kind, uri, suite, components.split(), options, not off, file))
     return found
 
@@ -81,8 +79,9 @@ def parse_deb822(text: str, file: str) -> List[Source]:
         enabled = fields.get("enabled", "yes").lower() not in ("no", "false", "0")
         for kind in fields.get("types", "").split()[:8]:
             for uri in fields.get("uris", "").split()[:32]:
-                for suite in fields.get("suites", "").split()[:32]:
-                    found.append(source(kind, uri, suite, fields.get("components", "").split(), fields, enabled, file))
+                suites = fields.get("suites", "").split()[:32]
+                components = fields.get("components", "").split()
+                found += [source(kind, uri, suite, components, fields, enabled, file) for suite in suites]
     return found
 
 
@@ -152,7 +151,7 @@ def date_lists(ctx: Context, found: List[Source]) -> None:
         stem = list_file(one["uri"], one["suite"])
         for name in (f"{stem}_InRelease", f"{stem}_Release"):
             if name in names:
-                release = parse_release(ctx.read_or(f"{LISTS}/{name}", "", 16 << 10) or "")
+                release = parse_release(ctx.head(f"{LISTS}/{name}", 16 << 10))
                 one["fetched_at"] = ctx.ctime(f"{LISTS}/{name}")
                 break
         one["released_at"] = release_time(release.get("Date"))
@@ -191,9 +190,7 @@ def apt(ctx: Context) -> Dict[str, Any]:
     present, why = security_verdict(found)
     expired = [one["suite"] for one in found if one["enabled"] and one["valid_until"] and one["valid_until"] < ctx.now]
     caveats = []
-    if not present:
-        caveats.append(why)
-    elif not any(one["security"] and one["enabled"] and one.get("fetched_at") for one in found):
+    if not present or not any(one["security"] and one["enabled"] and one.get("fetched_at") for one in found):
         caveats.append(why)
     if checked is None:
         caveats.append("no lists downloaded yet")

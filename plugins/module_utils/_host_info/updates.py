@@ -15,14 +15,23 @@ import re
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from .context import CommandError, Context
-from .packages import package_names
+from .packages import installed
 from .sources import SECURITY_SUITE, package_sources
 
 CACHES = ("pkgcache", "srcpkgcache")
+# What apt's binary cache is made from; folders change with the names in them.
+APT_INPUTS = (
+    "/var/lib/apt/lists",
+    "/var/lib/dpkg/status",
+    "/etc/apt",
+    "/etc/apt/sources.list",
+    "/etc/apt/sources.list.d",
+    "/etc/apt/preferences.d",
+)
 APT_SECONDS = 60.0
 DNF_SECONDS = 60.0
-COLUMNS = ["name", "arch", "from", "to", "security", "archive", "source", "source_version"]
-Row = List[Any]
+COLUMNS = ["name", "arch", "from", "to", "security", "archive", "source"]
+Row = List[Any]  # all columns but the source package, which is the installed one's (null: the same name)
 
 
 def security_archive(origin: str, label: str, archive: str, codename: str = "") -> bool:
@@ -44,9 +53,7 @@ def private_caches(ctx: Context) -> Dict[str, str]:
     Only a cache younger than all lists is linked: an outdated one would make apt write a new one of some 40 MB.
     """
     folder = "/var/cache/apt"
-    newest = max(
-        (ctx.mtime(path) or 0.0 for path in ("/var/lib/apt/lists", "/var/lib/dpkg/status", "/etc/apt", "/etc/apt/sources.list",
-                                             "/etc/apt/sources.list.d", "/etc/apt/preferences.d")), default=0.0)  # fmt: skip
+    newest = max(ctx.mtime(path) or 0.0 for path in APT_INPUTS)
     cache = ctx.mtime(f"{folder}/pkgcache.bin")
     if ctx.private_folder is None or cache is None or cache < newest:
         return dict.fromkeys(CACHES, "")
@@ -78,8 +85,6 @@ def apt_row(package: Any, candidate: Any) -> Row:
         candidate.ver_str,
         security,
         archives[0] if archives else None,
-        candidate.source_name if candidate.source_name != package.name else None,
-        candidate.source_version if candidate.source_version != candidate.ver_str else None,
     ]
 
 
@@ -123,9 +128,7 @@ def parse_simulation(text: str) -> List[Row]:
         pairs = [(origin.partition(":")[0], suite) for origin, _, suite in (part.partition("/") for part in archives)]
         security = any(security_archive(origin, origin, suite) for origin, suite in pairs)
         origin, suite = pairs[0]
-        rows.append(
-            [name.partition(":")[0], arch, old, new, security, f"{origin}/{suite}" if suite else None, None, None]
-        )
+        rows.append([name.partition(":")[0], arch, old, new, security, f"{origin}/{suite}" if suite else None])
     return rows
 
 
@@ -138,9 +141,7 @@ def apt_get(ctx: Context) -> List[Row]:
     status, output = ctx.run([program, "-s", "-q", *options, "dist-upgrade"], APT_SECONDS)
     if status != 0:
         raise CommandError(f"apt-get -s dist-upgrade: exit status {status}")
-    ctx.unread(
-        "updates.source", "python3-apt is not there; apt-get names no source packages, and leaves out held packages"
-    )
+    ctx.unread("updates.held", "python3-apt is not there, and apt-get leaves out updates that are held back")
     return parse_simulation(output)
 
 
@@ -172,21 +173,21 @@ def dnf_rows(
     for name, arch, version, repository in updates:
         bare = version.partition(":")[2] or version
         marked = f"{name}-{bare}.{arch}" in known or f"{name}-{version}.{arch}" in known
-        rows.append([name, arch, now.get(name), version, None if security is None else marked, repository, None, None])
+        rows.append([name, arch, now.get(name), version, None if security is None else marked, repository])
     return rows
 
 
 def dnf(ctx: Context) -> List[Row]:
     """Pending updates from dnf's own cache; raises CommandError.
 
-    dnf writes its solver cache even with --cacheonly, so root does not ask it: the question is left to an ordinary user,
-    who can't write there.
+    dnf writes its solver cache even with --cacheonly, so root does not ask it: the question is left to an ordinary
+    user, who can't write there.
     """
     program = ctx.program("dnf") or ctx.program("yum")
     if program is None:
         raise CommandError("neither apt nor dnf is there")
     if ctx.is_root:
-        raise CommandError("dnf writes to its cache when root asks; run the checkup as an ordinary user to see updates")
+        raise CommandError("dnf writes to its cache when root asks; an ordinary user can see its updates")
     base = [program, "-q", "--cacheonly", "--setopt=cachedir=/var/cache/dnf"]
     status, output = ctx.run([*base, "check-update"], DNF_SECONDS)
     if status not in (0, 100):  # 100: updates are there
@@ -197,7 +198,7 @@ def dnf(ctx: Context) -> List[Row]:
         security = parse_updateinfo(advisories)
     else:
         ctx.unread("updates.security", f"dnf updateinfo: exit status {status}")
-    table = ctx.once("packages", lambda _: None)
+    table = ctx.once("packages", installed)
     now = {row[0]: row[1] for row in table["rows"]} if table else {}
     return dnf_rows(parse_check_update(output), security, now)
 
@@ -222,9 +223,10 @@ def collect(ctx: Context) -> Dict[str, Any]:
     if sources is None or sources["lists_checked_at"] is None:
         ctx.unread("updates", "no package lists were downloaded yet, so nothing is known of updates")
         return {"updates": None}
-    package_names(ctx)
+    table = ctx.once("packages", installed)
+    source_of = {row[0]: row[3] for row in table["rows"]} if table else {}
     try:
-        rows = pending(ctx)
+        rows = [[*row, source_of.get(row[0])] for row in pending(ctx)]
     except CommandError as error:
         ctx.unread_error("updates", error)
         return {"updates": None}
