@@ -74,7 +74,7 @@ def test_security_updates_can_be_switched_on(make_town: MakeTown) -> None:
 def test_faults(make_town: MakeTown) -> None:
     town = make_town(hosts={"pc1": "bookworm"})
     host = town.host("pc1")
-    reachable = ("all", "-m", "raw", "-a", "true", "-T", "3")
+    reachable = ("all", "-m", "raw", "-a", "true", "-T", "1")
     fresh = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none"}
     with host.unreachable():
         assert town.controller.ansible(*reachable, **fresh).returncode == 4
