@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.hosts import podman
-from tests.hosts.images import Mirror, ensure_image, security_source
+from tests.hosts.images import APT_UPDATE, Mirror, ensure_image, security_source
 from tests.hosts.tools import cache_dir, locked, run
 
 READY_WITHIN = 90.0
@@ -275,7 +275,7 @@ class Host:
     def with_security_updates(self) -> Host:
         """Add the security archive and fetch the lists, so that real security updates are pending."""
         self.write("/etc/apt/sources.list.d/security.list", security_source(self.release, Mirror.of_this_machine()))
-        self.run("apt-get -qq update", timeout=300)
+        self.run(APT_UPDATE, timeout=300)
         return self
 
     def pending_updates(self) -> int:

@@ -16,6 +16,7 @@ from tests.hosts.tools import HostsUnavailable, cache_dir, locked, run
 RELEASES = ("bullseye", "bookworm", "trixie")
 OPS_PASSWORD = "correct horse battery"
 LISTS_MAX_AGE = 7 * 86400
+APT_UPDATE = "apt-get -qq -o APT::Update::Error-Mode=any update"
 
 PACKAGES = (
     "systemd",
@@ -144,7 +145,8 @@ def _with_lists(release: str, base: str, key: str, mirror: Mirror) -> str:
         return name
     builder = f"civicops-build-{release}"
     run(["podman", "rm", "-f", "-i", builder])
-    script = "cat > /etc/apt/sources.list.d/security.list && apt-get -qq update"
+    podman.ensure_network()
+    script = f"cat > /etc/apt/sources.list.d/security.list && {APT_UPDATE}"
     command = [*podman.launch(), "-i", "--name", builder, base, "sh", "-ec", script]
     try:
         run(command, stdin=security_source(release, mirror), timeout=300)

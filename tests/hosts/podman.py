@@ -86,7 +86,7 @@ def launch() -> list[str]:
     the outer container's path, which is not mounted there; the whole tree is.
     """
     command = ["podman", "--runtime", "runc", "run", "--systemd=always"]
-    command += ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000"]
+    command += ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000", "--network", NETWORK]
     nested = Path("/run/.containerenv").exists() or Path("/.dockerenv").exists()
     if nested and not Path("/sys/fs/cgroup/cgroup.controllers").exists():
         command += ["-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro"]
@@ -96,7 +96,7 @@ def launch() -> list[str]:
 def start(name: str, image: str, *, hostname: str, owner: str, options: tuple[str, ...] = ()) -> str:
     """Start systemd in a container with an address that stays across reboots; returns the address."""
     prefix = ensure_network()
-    command = [*launch(), "-d", "--name", name, "--hostname", hostname, "--network", NETWORK, "--restart=always"]
+    command = [*launch(), "-d", "--name", name, "--hostname", hostname, "--restart=always"]
     command += ["--label", TEST_LABEL, "--label", f"{OWNER_LABEL}={owner}", *options]
     for _ in range(5):
         number = random.randint(20, 250)  # noqa: S311
