@@ -15,7 +15,7 @@ from .problems import Place, echo
 from .scalars import FAULT
 
 _TYPES = {
-    "int_type": ("a whole number", "write digits without quotes"),
+    "int_type": ("a whole number", "write digits alone, without quotes and decimals"),
     "int_from_float": ("a whole number", "leave the decimals out"),
     "float_type": ("a number", "write digits without quotes"),
     "bool_type": ("true or false", "write true or false without quotes"),
@@ -52,6 +52,9 @@ def _unknown_key(place: Place) -> tuple[Fault, str | None]:
     allowed = list(_schema_at(place[:-1]).get("properties", {}))
     key = str(place[-1])
     near = get_close_matches(key[:60].lower(), allowed, n=1)
+    if len(place) == 1:
+        remedy = "this file holds `town` alone: indent the key under it, or keep it in another file of group_vars/all"
+        return Fault(place, "an unknown key", remedy), near[0] if near else None
     remedy = f"perhaps {near[0]}" if near else "allowed: " + ", ".join(allowed)
     return Fault(place, "an unknown key", remedy), near[0] if near else None
 

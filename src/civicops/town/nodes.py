@@ -144,35 +144,47 @@ class _Builder:
             parent.key = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Explanation:
+    """What the parser says (a pattern), and what a person needs to hear."""
+
+    said: str
+    message: str
+    remedy: str
+    at_start: bool = False
+    """The mistake is where the thing began that the parser could not finish."""
+
+
 _EXPLANATIONS = (
-    (
-        r"unexpected end of stream",
-        "a quote is opened here and never closed",
-        "close the text with the same quote",
+    _Explanation("scanning a tag", "a word that begins with ! is a tag", "put the text in quotes"),
+    _Explanation(
+        "unexpected end of stream", "a quote is opened here and never closed", "close it with the same quote", True
     ),
-    (
-        r"mapping values are not allowed",
+    _Explanation(
+        "mapping values are not allowed",
         "a `key:` where none can stand",
         'check the indentation, or put a text that has ": " in it in quotes',
     ),
-    (
-        r"expected ':'|simple key",
+    _Explanation(
+        "expected ':'|simple key",
         "a line that is neither `key: value` nor `- item`",
         "add the colon with a space after it, or close a quote or bracket above",
+        True,
     ),
-    (
-        r"expected ',' or|expected the node content|expected node content",
-        "a list or mapping in brackets is not closed or lacks a comma",
-        "check the brackets, and put a text with brackets, braces or commas in quotes",
+    _Explanation(
+        "expected ',' or|expected the node content|expected node content",
+        "a list or mapping in brackets that is not closed or lacks a comma",
+        "check the brackets and commas, and put a text that has some in quotes",
+        True,
     ),
-    (
-        r"block end|expected key|expected '-' indicator|block sequence entries are not allowed|block collection",
+    _Explanation(
+        "block end|expected key|expected '-' indicator|block sequence entries are not allowed|block collection",
         "the indentation does not fit the lines above",
         "indent the keys of one mapping, and the items of one list, equally; put quotes around the whole of a value",
     ),
-    (r"escape", "a backslash in double quotes begins an escape that YAML does not know", "use single quotes"),
-    (r"directive", "a line that begins with %", "put the text in quotes"),
-    (r"duplicate anchor", "the same anchor twice", "give each anchor its own name"),
+    _Explanation("escape", "a backslash that begins no escape of YAML", "use single quotes instead of double ones"),
+    _Explanation("document start", "text after the end of the document", "delete the line `...` above"),
+    _Explanation("directive", "a line that begins with %", "put the text in quotes"),
 )
 
 
@@ -180,19 +192,35 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> YamlFault:
     """The parser's complaint in words that say what to do."""
     said = f"{error.context or ''} {error.problem or ''}"
     mark: Any = error.problem_mark or error.context_mark
-    if "unexpected end of stream" in said and error.context_mark is not None:
-        mark = error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-    lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)
-    for number in (line, line - 1):
-        row = lines[number - 1] if 0 < number <= len(lines) else ""
+    rows = ["", *re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text), ""]
+    seen = _seen_in_rows(rows, line)
+    if seen is not None:
+        return seen
+    if "cannot start any token" in said:
+        char = rows[line][column - 1 : column] or "this"
+        if char == "\t":
+            return YamlFault(line, column, "a tab", "YAML has spaces between words, and before them")
+        return YamlFault(line, column, f"a value can't begin with {echo(char)}", "put the text in quotes")
+    for one in _EXPLANATIONS:
+        if re.search(one.said, said):
+            start: Any = error.context_mark if one.at_start else None
+            if start is not None:
+                line, column = start.line + 1, start.column + 1
+            return YamlFault(line, column, one.message, one.remedy)
+    return YamlFault(line, column, f"not valid YAML: {echo(error.problem or 'unknown')[1:-1]}", "mend the syntax")
+
+
+def _seen_in_rows(rows: list[str], line: int) -> YamlFault | None:
+    """Mistakes that show in the text near the line where the parser gave up."""
+    for number in range(min(line, len(rows) - 1), max(line - 2, 0), -1):
+        row = rows[number]
         if "\t" in row[: len(row) - len(row.lstrip())]:
             return YamlFault(number, 1, "a tab in the indentation", "YAML is indented with spaces only")
-    row = lines[line - 1] if 0 < line <= len(lines) else ""
-    if "cannot start any token" in said:
-        char = row[column - 1 : column] or "this"
-        return YamlFault(line, column, f"a value can't begin with {echo(char)}", "put the text in quotes")
-    for pattern, message, remedy in _EXPLANATIONS:
-        if re.search(pattern, said):
-            return YamlFault(line, column, message, remedy)
-    return YamlFault(line, column, f"not valid YAML: {echo(error.problem or 'unknown')[1:-1]}", "mend the syntax")
+        if re.search(r"^[^#]*\{[{%#]", row):
+            return YamlFault(
+                number, row.index("{") + 1, "a template mark", "the town file is plain data: write the value"
+            )
+        if re.match(r"\s*(- +)?[A-Za-z_]+:[^\s:/]", row):
+            return YamlFault(number, row.index(":") + 1, "no space after the colon", "write `key: value`")
+    return None

@@ -146,6 +146,8 @@ def _trap(node: Scalar) -> tuple[str, str] | None:
         return None
     if text[0] in _CURLY_QUOTES or text[-1] in _CURLY_QUOTES:
         return f"typographic quotes in {echo(text)}", "use the straight quotes \" or '"
+    if text[0].isspace() or text[-1].isspace():
+        return f"a space that is not a plain space in {echo(text)}", "use the space bar's space"
     return _ambiguous(text)
 
 

@@ -39,7 +39,9 @@ def misfit(message: str, remedy: str) -> PydanticCustomError:
 def _text(value: object, what: str, example: str) -> str:
     if isinstance(value, str):
         return value
-    raise misfit(f"must be {what}, not {echo(value)}", f'write it as text, such as "{example}"')
+    if isinstance(value, int | float):
+        raise misfit(f"must be {what}, not the value {echo(value)}", f'write "{echo(value)}" in quotes')
+    raise misfit(f"must be {what}, not {echo(value)}", f'such as "{example}"')
 
 
 def _pattern(pattern: str, what: str, example: str, longest: int = 100) -> tuple[Any, ...]:
@@ -54,7 +56,7 @@ def _pattern(pattern: str, what: str, example: str, longest: int = 100) -> tuple
             raise misfit(f"must be {what}, not {echo(text)}", f'such as "{example}"')
         return text
 
-    schema = {"type": "string", "pattern": f"^{pattern}$", "maxLength": longest, "examples": [example]}
+    schema = {"type": "string", "pattern": f"^(?:{pattern})$", "maxLength": longest, "examples": [example]}
     return PlainValidator(check), WithJsonSchema(schema)
 
 
@@ -74,7 +76,7 @@ def _parsed(
 
     schema: dict[str, Any] = {"type": "string", "examples": [example]}
     if pattern is not None:
-        schema["pattern"] = f"^{pattern}$"
+        schema["pattern"] = f"^(?:{pattern})$"
     return PlainValidator(check), PlainSerializer(form, return_type=str), WithJsonSchema(schema)
 
 
