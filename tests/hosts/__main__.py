@@ -3,58 +3,90 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from pathlib import Path
+from dataclasses import dataclass
 
 from tests.hosts import podman
 from tests.hosts.controller import ROOT
 from tests.hosts.host import Host
-from tests.hosts.images import ensure_images
+from tests.hosts.images import ensure_image, ensure_images
 from tests.hosts.tools import HostsUnavailable, ensure_tools, run
 from tests.hosts.town import Spec, Town, start_hosts
 
-FOLDER = ROOT / ".cache" / "town"
-PREFIX = "town-"
-TOWN = {
-    "web1": Spec("bookworm", updates=True, groups=("ring_early", "dept_clerk")),
-    "pc1": Spec("trixie", groups=("ring_canary", "dept_clerk")),
-    "old1": Spec("bullseye", groups=("ring_last", "dept_works")),
+
+@dataclass(frozen=True)
+class Kept:
+    """A town that outlives its process, until `down`."""
+
+    hosts: dict[str, Spec]
+    prefix: str
+
+    def containers(self) -> list[str]:
+        """Its containers that are there."""
+        return [one.name for one in podman.containers(podman.KEEP) if one.name.startswith(self.prefix)]
+
+
+TOWNS = {
+    "demo": Kept(
+        {
+            "web1": Spec("bookworm", updates=True, groups=("ring_early", "dept_clerk")),
+            "pc1": Spec("trixie", groups=("ring_canary", "dept_clerk")),
+            "old1": Spec("bullseye", groups=("ring_last", "dept_works")),
+        },
+        "town-",
+    ),
+    "molecule": Kept({"bullseye": Spec("bullseye"), "bookworm": Spec(updates=True), "trixie": Spec("trixie")}, "mol-"),
 }
 
 
-def up() -> None:
+def up(name: str) -> None:
     """Start what is missing of the town, and say how to use it."""
     ensure_tools()
     podman.sweep()
     ensure_images()
-    there = {one.name: one for one in podman.containers(podman.KEEP)}
-    hosts: dict[str, Host] = {}
-    for name, spec in TOWN.items():
-        if PREFIX + name in there:
-            hosts[name] = Host.adopt(name, spec.release, PREFIX + name)
-    missing = {name: spec for name, spec in TOWN.items() if name not in hosts}
-    hosts |= start_hosts(missing, owner=podman.KEEP, prefix=PREFIX)
-    town = Town("demo", {name: hosts[name] for name in TOWN}, FOLDER, dict(TOWN))
+    kept = TOWNS[name]
+    there = kept.containers()
+    hosts = {
+        host: Host.adopt(host, spec.release, kept.prefix + host)
+        for host, spec in kept.hosts.items()
+        if kept.prefix + host in there
+    }
+    missing = {host: spec for host, spec in kept.hosts.items() if host not in hosts}
+    hosts |= start_hosts(missing, owner=podman.KEEP, prefix=kept.prefix)
+    folder = ROOT / ".cache" / "town"
+    known = f"-o UserKnownHostsFile={folder / 'state' / name / 'known_hosts'}"
+    everywhere = {"ansible_ssh_common_args": known} if name == "molecule" else {}
+    town = Town(name, {host: hosts[host] for host in kept.hosts}, folder, kept.hosts, vars=everywhere)
     town.close()
     print(_summary(town))
 
 
-def down() -> None:
+def down(name: str) -> None:
     """Remove the town, and what killed test runs left behind."""
-    if not Path("/usr/bin/podman").exists():
-        return print("no podman, so no hosts")
-    names = [one.name for one in podman.containers(podman.KEEP)]
+    if not shutil.which("podman"):
+        print("no podman, so no hosts")
+        return
+    names = TOWNS[name].containers()
     podman.remove(*names)
     names += podman.sweep()
     print(f"removed: {', '.join(names)}" if names else "no hosts to remove")
-    return None
 
 
-def status() -> None:
-    """List our hosts, with who holds them."""
+def status(name: str) -> None:
+    """List all our hosts, whichever town they are of, with who holds them."""
+    del name
     for one in podman.containers():
-        holder = "town-up" if one.owner == podman.KEEP else "a test run"
+        holder = "kept" if one.owner == podman.KEEP else "a test run"
         print(f"{one.name:30} {one.state:10} {holder if podman.is_alive(one.owner) else 'left behind by a killed run'}")
+
+
+def images(name: str) -> None:
+    """Build the images alone, ahead of the tests."""
+    del name
+    ensure_tools()
+    ensure_images()
+    ensure_image("bookworm", updates=True)
 
 
 def _summary(town: Town) -> str:
@@ -70,7 +102,7 @@ def _summary(town: Town) -> str:
             f"inventory:   {town.inventory.relative_to(ROOT)}",
             "Try it:",
             f"  CIVICOPS_STATE={state} CIVICOPS_INVENTORIES={inventories} .venv/bin/civicops checkup {town.name}",
-            "A shell on one: podman exec -it town-web1 bash      Remove them: make town-down",
+            f"A shell on one: podman exec -it {next(iter(town.hosts.values())).container} bash",
         ]
     )
 
@@ -84,13 +116,10 @@ def fingerprint(host: Host) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.hosts", description=__doc__)
     parser.add_argument("command", choices=("up", "down", "status", "images"))
-    command = parser.parse_args().command
+    parser.add_argument("--town", choices=TOWNS, default="demo")
+    given = parser.parse_args()
     try:
-        if command == "images":
-            ensure_tools()
-            ensure_images()
-        else:
-            {"up": up, "down": down, "status": status}[command]()
+        {"up": up, "down": down, "status": status, "images": images}[given.command](given.town)
     except HostsUnavailable as error:
         print(error, file=sys.stderr)
         return 2

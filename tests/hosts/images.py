@@ -107,6 +107,7 @@ def ensure_image(release: str, *, updates: bool = False) -> str:
         if _label(name, "civicops.key") != key:
             tar = _tar(release, key, mirror)
             run(["podman", "import", "--quiet", "--change", f"LABEL civicops.key={key}", str(tar), name], timeout=300)
+            run(["podman", "image", "prune", "-f", "--filter", "label=civicops.key"], check=False)
         return _with_lists(release, name, key, mirror) if updates else name
 
 
