@@ -67,9 +67,9 @@ def list_towns(as_json: AsJson = False, inventories: Inventories = None) -> None
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("id", "name", "state", "timezone"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading != "name")
     for heading in ("departments", "systems", "windows"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in looked:
         table.add_row(*map(Text, _row(one)))
     Console().print(table)

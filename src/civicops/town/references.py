@@ -6,24 +6,26 @@ passes over whatever has not the expected form: the model tells of that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from typing import get_args
 
 from .plain import Data, Fault
 from .problems import Place, echo
-
-_Found = Iterator[tuple[Place, str]]
+from .vocabulary import Ring
 
 
 def check(data: Data) -> Iterator[Fault]:
     """Every id that is not unique and every reference that leads nowhere."""
     for pattern in _UNIQUE:
         yield from _repeated(data, pattern)
-    for users, (owners, what) in _REFERENCES.items():
-        known = {name for owner in owners for _, name in find(data, owner)}
+    for users, (owner, what) in _REFERENCES.items():
+        known = {name for _, name in find(data, owner)}
         for place, name in find(data, users):
             if name not in known:
-                yield Fault(place, f"there is no {what} {echo(name)}", _known(name, known, what))
+                yield Fault(place, f"there is no {what} {echo(name)}", _known(name, known))
+    yield from _unknown_groups(data)
 
 
 _UNIQUE = (
@@ -37,14 +39,27 @@ _UNIQUE = (
 """Ids within each of these are used once."""
 
 _REFERENCES = {
-    "town.systems[].department": (("town.departments[].id",), "department"),
-    "town.priorities[].systems[]": (("town.systems[].id",), "system"),
-    "town.priorities[].departments[]": (("town.departments[].id",), "department"),
-    "town.maintenance.freezes[].override_by": (("town.contacts[].role",), "contact with the role"),
-    "town.records.officer": (("town.contacts[].role",), "contact with the role"),
-    "town.records.holds[].series[]": (("town.records.series[].id",), "series"),
+    "town.systems[].department": ("town.departments[].id", "department"),
+    "town.priorities[].systems[]": ("town.systems[].id", "system"),
+    "town.priorities[].departments[]": ("town.departments[].id", "department"),
+    "town.maintenance.freezes[].override_by": ("town.contacts[].role", "contact with the role"),
+    "town.records.officer": ("town.contacts[].role", "contact with the role"),
+    "town.records.holds[].series[]": ("town.records.series[].id", "series"),
 }
 """Where a name is used, where such names are given, and what it names."""
+
+
+def _unknown_groups(data: Data) -> Iterator[Fault]:
+    """Host patterns that name a department, system or ring that there is not: they would match no host at all."""
+    known = {f"ring_{ring}" for ring in get_args(Ring)}
+    known |= {f"dept_{name}" for _, name in find(data, "town.departments[].id")}
+    known |= {f"system_{name}" for _, name in find(data, "town.systems[].id")}
+    for users in ("town.maintenance.windows[].hosts", "town.maintenance.freezes[].hosts"):
+        for place, pattern in find(data, users):
+            for part in re.split("[:,]", pattern):
+                name = part.lstrip("!&")
+                if re.fullmatch(r"(dept|system|ring)_\w+", name) and name not in known:
+                    yield Fault(place, f"there is no group {echo(name)}", _known(name, known))
 
 
 def _repeated(data: Data, patterns: tuple[str, ...]) -> Iterator[Fault]:
@@ -66,7 +81,7 @@ def find(data: Data, pattern: str) -> Iterator[tuple[Place, str]]:
     return _walk(data, steps, ())
 
 
-def _walk(data: Data, steps: list[str], place: Place) -> _Found:
+def _walk(data: Data, steps: list[str], place: Place) -> Iterator[tuple[Place, str]]:
     if not steps:
         if isinstance(data, str):
             yield place, data
@@ -80,7 +95,7 @@ def _walk(data: Data, steps: list[str], place: Place) -> _Found:
         yield from _walk(data[step], rest, (*place, step))
 
 
-def _known(name: str, known: set[str], what: str) -> str:
+def _known(name: str, known: set[str]) -> str:
     near = get_close_matches(name[:60], known, n=1) if len(known) < 1000 else []
     if near:
         return f"perhaps {echo(near[0])}"

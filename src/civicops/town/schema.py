@@ -11,7 +11,7 @@ from .model import TownFile
 def schema_text() -> str:
     """The schema as text, always the same for the same model."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **TownFile.model_json_schema()}
-    return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

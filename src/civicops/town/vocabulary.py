@@ -9,6 +9,9 @@ Job = Literal["checkup", "baseline", "patch_stage", "patch", "backup", "drill", 
 
 JOBS: tuple[str, ...] = get_args(Job)
 
+Ring = Literal["canary", "early", "broad", "last"]
+"""The order of a patch night; a ring's hosts are in the group `ring_NAME`."""
+
 Framework = Literal["cis-v8-ig1", "cpg-2.0", "cjis-6.0", "pci-dss-4"]
 """CIS Controls v8 IG1, CISA Cross-Sector CPG 2.0, CJIS Security Policy 6.0, PCI DSS 4."""
 
