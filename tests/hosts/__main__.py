@@ -14,6 +14,8 @@ from tests.hosts.images import ensure_image, ensure_images
 from tests.hosts.tools import HostsUnavailable, ensure_tools, run
 from tests.hosts.town import Spec, Town, start_hosts
 
+FOLDER = ROOT / ".cache" / "town"
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -54,21 +56,22 @@ def up(name: str) -> None:
     }
     missing = {host: spec for host, spec in kept.hosts.items() if host not in hosts}
     hosts |= start_hosts(missing, owner=podman.KEEP, prefix=kept.prefix)
-    folder = ROOT / ".cache" / "town"
-    known = f"-o UserKnownHostsFile={folder / 'state' / name / 'known_hosts'}"
+    known = f"-o UserKnownHostsFile={FOLDER / 'state' / name / 'known_hosts'}"
     everywhere = {"ansible_ssh_common_args": known} if name == "molecule" else {}
-    town = Town(name, {host: hosts[host] for host in kept.hosts}, folder, kept.hosts, vars=everywhere)
+    town = Town(name, {host: hosts[host] for host in kept.hosts}, FOLDER, kept.hosts, vars=everywhere)
     town.close()
     print(_summary(town))
 
 
 def down(name: str) -> None:
-    """Remove the town, and what killed test runs left behind."""
+    """Remove the town with its ledger, and what killed test runs left behind."""
     if not shutil.which("podman"):
         print("no podman, so no hosts")
         return
     names = TOWNS[name].containers()
     podman.remove(*names)
+    for kind in ("inventories", "state"):
+        shutil.rmtree(FOLDER / kind / name, ignore_errors=True)
     names += podman.sweep()
     print(f"removed: {', '.join(names)}" if names else "no hosts to remove")
 

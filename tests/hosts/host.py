@@ -18,6 +18,8 @@ from tests.hosts.images import APT_UPDATE, Mirror, ensure_image, security_source
 from tests.hosts.tools import cache_dir, locked, run
 
 READY_WITHIN = 90.0
+# Writes no cache and takes no lock, so that it may be asked between a test's "before" and "after".
+SIMULATE_UPGRADE = "apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= dist-upgrade"
 
 # Waits until systemd has started everything, lets the test key in, and prints the host's public keys.
 SETTLE = """
@@ -280,7 +282,7 @@ class Host:
 
     def pending_updates(self) -> int:
         """How many packages apt would upgrade: the independent count to compare with."""
-        listed = self.run("apt-get -s -o Debug::NoLocking=1 dist-upgrade", timeout=120).stdout
+        listed = self.run(SIMULATE_UPGRADE, timeout=120).stdout
         return sum(line.startswith("Inst ") for line in listed.splitlines())
 
 
