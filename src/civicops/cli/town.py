@@ -65,7 +65,7 @@ def list_towns(as_json: AsJson = False, inventories: Inventories = None) -> None
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("id", "name", "state", "timezone"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "name")
     for heading in ("departments", "systems", "windows"):
