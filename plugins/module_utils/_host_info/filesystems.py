@@ -53,7 +53,7 @@ def unescape(text: str) -> str:
 
 def without_credentials(text: str) -> str:
     """A URL (or a device that is one) without user:password@."""
-    return re.sub(r"(://)[^/@\s]*@", r"\1", text) if "@" in text else text
+    return re.sub(r"(://)[^/\s]*@", r"\1", text) if "@" in text else text
 
 
 def public_options(text: str) -> str:

@@ -91,7 +91,7 @@ def list_file(uri: str, suite: str) -> str:
     quoted = "".join(f"%{ord(char):02x}" if char in QUOTED else char for char in place)
     suite_part = suite.strip("/").replace("/", "_")
     middle = "" if suite.endswith("/") else "_dists"
-    return quoted.replace("/", "_") + middle + (f"_{suite_part}" if suite_part not in ("", ".") else "")
+    return quoted.replace("/", "_") + middle + (f"_{suite_part}" if suite_part else "")
 
 
 def parse_release(text: str) -> Dict[str, str]:
