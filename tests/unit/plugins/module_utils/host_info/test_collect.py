@@ -227,10 +227,8 @@ def test_rpm_family(host: MakeHost) -> None:
     dnf = "dnf -q --cacheonly --setopt=cachedir=/var/cache/dnf"
     answers = {
         "rpm -qa": line,
-        f"{dnf} check-update": "bash.x86_64 5.1-2 baseos
-",
-        f"{dnf} updateinfo": "RHSA-1 Important/Sec. bash-5.1-2.x86_64
-",
+        f"{dnf} check-update": "bash.x86_64 5.1-2 baseos\n",
+        f"{dnf} updateinfo": "RHSA-1 Important/Sec. bash-5.1-2.x86_64\n",
     }
     ctx = host(files, answers, is_root=False)
     assert packages.collect(ctx)["packages"]["rows"][0][:3] == ["bash", "5.1-1", "x86_64"]
