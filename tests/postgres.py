@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.hosts.tools import HostsUnavailable, ensure_packages
+from tests.hosts.tools import HostsUnavailable, apt_install, cache_dir, run
 
 UNPRIVILEGED = ("postgres", "nobody")
 
@@ -29,7 +30,7 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.programs = programs()
+        self.programs = programs(folder)
         self.user = next(name for name in UNPRIVILEGED if _exists(name)) if os.geteuid() == 0 else ""
 
     def start(self) -> str:
@@ -66,18 +67,11 @@ class Postgres:
                 raise RuntimeError(f"{program}: exit {done.returncode}\n{log.read()}")
 
 
-def programs() -> Path:
-    """Where the newest installed server lies; installed first where root may. Raises HostsUnavailable otherwise."""
-    found = _installed()
-    if found is None:
-        if os.geteuid() == 0 and shutil.which("apt-get"):
-            # The package would make and start a cluster of its own on the machine; this keeps it from that.
-            settings = Path("/etc/postgresql-common")
-            settings.mkdir(exist_ok=True)
-            if not (settings / "createcluster.conf").exists():
-                (settings / "createcluster.conf").write_text("create_main_cluster = false\n")
-        ensure_packages({"/usr/lib/postgresql/bin/postgres": "postgresql"}, "the ledger's PostgreSQL test")
-        found = _installed()
+def programs(folder: Path) -> Path:
+    """Where a server's programs lie: the newest installed one, else Debian's package unpacked into the folder."""
+    found = _below(Path("/"))
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        found = _unpacked(folder)
     if found is None:
         raise HostsUnavailable(
             "PostgreSQL's server is missing: sudo apt-get install --no-install-recommends postgresql"
@@ -85,9 +79,32 @@ def programs() -> Path:
     return found
 
 
-def _installed() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
-    return found[-1].parent if found else None
+def _below(root: Path) -> Path | None:
+    found = root.glob("usr/lib/postgresql/*/bin/postgres")
+    return max((path.parent for path in found), key=lambda path: int(path.parent.name), default=None)
+
+
+def _unpacked(folder: Path) -> Path | None:
+    """Unpack the package without installing it, so that this machine gets no database service, user or certificate."""
+    done = apt_install(["tzdata"])
+    if done.returncode:
+        raise HostsUnavailable(f"apt-get install fails: {done.stderr.strip()[-500:]}")
+    package = next(name for name in _needs("postgresql") if re.fullmatch(r"postgresql-\d+", name))
+    done = apt_install([name for name in _needs(package) if name.startswith("lib")])
+    if done.returncode:
+        raise HostsUnavailable(f"PostgreSQL's libraries can't be installed: {done.stderr.strip()[-500:]}")
+    debs = cache_dir() / "debs"
+    debs.mkdir(exist_ok=True)
+    if not list(debs.glob(f"{package}_*.deb")):
+        run(["apt-get", "-qq", "download", package], cwd=debs, timeout=300)
+    for deb in debs.glob(f"{package}_*.deb"):
+        run(["dpkg-deb", "-x", str(deb), str(folder / "server")])
+    return _below(folder / "server")
+
+
+def _needs(package: str) -> list[str]:
+    """The packages that a package depends on."""
+    return re.findall(r"^\s*\|?Depends: (\S+)", run(["apt-cache", "depends", package]).stdout, re.MULTILINE)
 
 
 def _exists(user: str) -> bool:

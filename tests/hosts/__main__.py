@@ -57,7 +57,7 @@ def up(name: str) -> None:
     missing = {host: spec for host, spec in kept.hosts.items() if host not in hosts}
     hosts |= start_hosts(missing, owner=podman.KEEP, prefix=kept.prefix)
     known = f"-o UserKnownHostsFile={FOLDER / 'state' / name / 'known_hosts'}"
-    everywhere = {"ansible_ssh_common_args": known} if name == "molecule" else {}
+    everywhere: dict[str, object] = {"ansible_ssh_common_args": known} if name == "molecule" else {}
     town = Town(name, {host: hosts[host] for host in kept.hosts}, FOLDER, kept.hosts, vars=everywhere)
     town.close()
     print(_summary(town))

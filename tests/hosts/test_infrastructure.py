@@ -74,16 +74,19 @@ def test_security_updates_can_be_switched_on(make_town: MakeTown) -> None:
 def test_faults(make_town: MakeTown) -> None:
     town = make_town(hosts={"pc1": "bookworm"})
     host = town.host("pc1")
-    reachable = ("all", "-m", "raw", "-a", "true", "-T", "1")
-    fresh = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none"}
+
+    def reach() -> int:
+        ssh = "-o ControlMaster=no -o ControlPath=none"
+        return town.controller.ansible("all", "-m", "raw", "-a", "true", "-T", "1", ANSIBLE_SSH_ARGS=ssh).returncode
+
     with host.unreachable():
-        assert town.controller.ansible(*reachable, **fresh).returncode == 4
+        assert reach() == 4
     with host.paused():
-        assert town.controller.ansible(*reachable, **fresh).returncode == 4
+        assert reach() == 4
     host.kill_sshd()
-    assert town.controller.ansible(*reachable, **fresh).returncode == 4
+    assert reach() == 4
     host.start_sshd()
-    assert town.controller.ansible(*reachable, **fresh).returncode == 0
+    assert reach() == 0
 
     host.replace_python("#!/bin/sh\necho '{\"lies\": true}'\n")
     assert '"lies": true' in town.controller.ansible("all", "-m", "ping").stdout
@@ -102,9 +105,9 @@ def test_faults(make_town: MakeTown) -> None:
     assert host.run("systemctl is-active evil").stdout.strip() == "active"
 
     host.stop()
-    assert town.controller.ansible(*reachable, **fresh).returncode == 4
+    assert reach() == 4
     host.start_again()
-    assert town.controller.ansible(*reachable, **fresh).returncode == 0
+    assert reach() == 0
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_a_living_runs_are_not(hosts_available: None) -> None:

@@ -37,10 +37,18 @@ def run(
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program without a shell; on failure raise with what it printed."""
-    source = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-    encoding = {"encoding": "utf-8", "errors": "surrogateescape"}
-    place = {"env": env, "cwd": cwd}
-    done = subprocess.run(list(argv), capture_output=True, timeout=timeout, check=False, **encoding, **place, **source)
+    done = subprocess.run(
+        list(argv),
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+        encoding="utf-8",
+        errors="surrogateescape",
+        env=env,
+        cwd=cwd,
+    )
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(argv[:6])} ...: exit {done.returncode}\n{done.stdout}{done.stderr}".rstrip())
     return done
@@ -70,13 +78,18 @@ def ensure_packages(programs: dict[str, str], purpose: str) -> None:
     advice = f"{purpose} needs packages that are missing: sudo apt-get install --no-install-recommends "
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise HostsUnavailable(advice + " ".join(missing))
+    done = apt_install(missing)
+    if done.returncode:
+        raise HostsUnavailable(f"{advice}{' '.join(missing)}\n{done.stderr.strip()[-2000:]}")
+
+
+def apt_install(packages: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Install packages with fresh lists, asking nothing; one process at a time."""
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    install = ["env", "DEBIAN_FRONTEND=noninteractive", *apt, "install", "-y", "--no-install-recommends", *packages]
     with locked("apt"):
-        apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
-        install = ["env", "DEBIAN_FRONTEND=noninteractive", *apt, "install", "-y", "--no-install-recommends", *missing]
         run([*apt, "update"], timeout=300, check=False)
-        done = run(install, timeout=900, check=False)
-        if done.returncode:
-            raise HostsUnavailable(f"{advice}{' '.join(missing)}\n{done.stderr.strip()[-2000:]}")
+        return run(install, timeout=900, check=False)
 
 
 def ensure_tools() -> None:
