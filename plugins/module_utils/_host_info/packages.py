@@ -73,6 +73,7 @@ def last_use(ctx: Context) -> Dict[str, int]:
 
 
 def dpkg(ctx: Context) -> Dict[str, Any]:
+    """Raises OSError and CommandError."""
     rows, held, broken = [], [], []
     used = last_use(ctx)
     info = ctx.path("/var/lib/dpkg/info")
@@ -97,6 +98,8 @@ def dpkg(ctx: Context) -> Dict[str, Any]:
         if name in used:
             row[6] = utc(used[name])
         rows.append(row)
+    if not rows:
+        raise CommandError("dpkg's status file names no installed package")
     return {"family": "dpkg", "columns": COLUMNS, "rows": rows, "held": held, "broken": broken}
 
 
@@ -135,8 +138,11 @@ def rpm(ctx: Context, program: str) -> Dict[str, Any]:
     status, output = ctx.run([program, "-qa", "--qf", RPM_FORMAT], RPM_SECONDS)
     if status != 0:
         raise CommandError(f"rpm -qa: exit status {status}")
+    rows = parse_rpm(output)
+    if not rows:
+        raise CommandError("rpm -qa names no package: no system is empty, so this is not its database")
     ctx.unread("packages.last_used", "the system keeps no record")
-    return {"family": "rpm", "columns": COLUMNS, "rows": parse_rpm(output), "held": None, "broken": None}
+    return {"family": "rpm", "columns": COLUMNS, "rows": rows, "held": None, "broken": None}
 
 
 def installed(ctx: Context) -> Optional[Dict[str, Any]]:

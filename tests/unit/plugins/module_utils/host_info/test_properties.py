@@ -31,7 +31,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 # Text that looks like what the parsers look for, mixed with what nobody expects.
-TOKENS = """deb [signed-by=x] http://u:p@h/d 
+TOKENS = """deb [signed-by=x] http://u:p@h/d
 Package: ssh-rsa AAAAB3NzaC1yc2E = : - 0A 00000000:0016 {{ -1 / (deleted) r-xp
 Inst [1] (2 Types: URIs: Suites: " ' root x MemTotal: % 99999999999999999999"""
 ODD = [" - ", "\t", "Status: install ok installed", "\\\n", "\x1b[31m", "\u00b2", "\u0663", "\udcff", "\0"]
