@@ -114,7 +114,7 @@ class Host:
             "-o",
             "BatchMode=yes",
             "-o",
-            "ConnectTimeout=5",
+            "ConnectTimeout=3",
         ]
         options += ["-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
         options += ["-o", "ControlMaster=no", "-o", "ControlPath=none", "-F", "none", "-l", user]
