@@ -10,7 +10,7 @@ with 3,000 packages is 400 KB) and well below what hurts a controller that takes
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from .context import Context, clean
 
@@ -67,7 +67,7 @@ class Section:
         return result
 
     def _list(self, value: Any, depth: int) -> Any:
-        result = []
+        result: List[Any] = []
         for item in value:
             if len(result) >= LIST_LIMIT or self.room <= 0:
                 self.cut(f"only {len(result)} of {len(value)} items kept")

@@ -89,7 +89,8 @@ def mounts(ctx: Context) -> List[Mount]:
 
 def remote_mount(ctx: Context, path: str) -> Optional[Mount]:
     """The mount that would make a question about this path depend on another machine, or None."""
-    for mount in ctx.once("mounts", mounts):
+    found: List[Mount] = ctx.once("mounts", mounts)
+    for mount in found:
         below = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
         if below and mount.kind not in HARMLESS:
             return mount

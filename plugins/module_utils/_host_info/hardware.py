@@ -154,14 +154,14 @@ def smart(ctx: Context, disk: str) -> Optional[Dict[str, Any]]:
 
 
 def disks(ctx: Context, virtual: Dict[str, Any]) -> List[Dict[str, Any]]:
-    found = []
+    found: List[Dict[str, Any]] = []
     for name in ctx.names_or_none("/sys/block"):
         if not name.startswith(DISK_PREFIXES) or "boot" in name:
             continue
         base = f"/sys/block/{name}"
         sectors = ctx.line_or_none(f"{base}/size") or ""
         rotational = ctx.line_or_none(f"{base}/queue/rotational")
-        disk = {
+        disk: Dict[str, Any] = {
             "name": name,
             "bytes": int(sectors) * 512
             if sectors.isdecimal() and len(sectors) < 16

@@ -8,22 +8,33 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from .context import Context, clean, utc
 
 LASTLOG = "/var/log/lastlog"
 LASTLOG_RECORD = struct.Struct("=I32s256s")  # time, terminal, host: lastlog(8), one per uid
-LASTLOG2 = "/var/lib/lastlog/lastlog2.db"
+# Name, path, and query of (user, seconds since 1970, host) for the records that are SQLite files.
+SQLITE_RECORDS = (
+    ("lastlog2", "/var/lib/lastlog/lastlog2.db", "SELECT Name, Time, RemoteHost FROM Lastlog2 LIMIT 10000"),
+    (
+        "wtmpdb",
+        "/var/lib/wtmpdb/wtmp.db",
+        "SELECT User, MAX(Login) / 1000000, RemoteHost FROM wtmp WHERE Type = 3 GROUP BY User LIMIT 10000",
+    ),
+)
 WTMP = "/var/log/wtmp"
 WTMP_RECORD = struct.Struct("=hxxi32s4s32s256s2h3i16s20s")  # utmp(5), 384 bytes
-WTMP_LIMIT = 4 << 20  # bytes, the newest
+WTMP_RECORDS = 10000  # the newest, 3.8 MB
 USER_PROCESS = 7
 
 
 class Login(NamedTuple):
     at: Optional[str]
     come_from: Optional[str]
+
+
+NEVER = Login(None, None)
 
 
 def text_of(raw: bytes) -> Optional[str]:
@@ -49,61 +60,71 @@ def parse_wtmp(data: bytes) -> Dict[str, Login]:
 
 
 class LoginRecord:
-    """The host's record of logins: lastlog2, else lastlog with wtmp; basis says which."""
+    """The host's records of logins, all that can be read; of several answers the newest counts."""
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self.basis: Optional[str] = None
+        self.read: List[str] = []
         self.by_name: Dict[str, Login] = {}
         self.lastlog: Optional[int] = None
-        if ctx.exists(LASTLOG2):
-            self._read_lastlog2()
-        if self.basis is None:
-            self._read_wtmp()
-            self._open_lastlog()
-        if self.basis is None:
-            ctx.unread("users.last_login", "neither lastlog nor wtmp can be read")
+        for name, path, query in SQLITE_RECORDS:
+            if ctx.exists(path):
+                self._read_sqlite(name, path, query)
+        self._read_wtmp()
+        self._open_lastlog()
+        if not self.read:
+            ctx.unread("users.last_login", "no record of logins can be read (lastlog, lastlog2, wtmp, wtmpdb)")
 
-    def _read_lastlog2(self) -> None:
+    @property
+    def basis(self) -> Optional[str]:
+        return ", ".join(self.read) or None
+
+    def _add(self, name: str, login: Login) -> None:
+        if (login.at or "") > (self.by_name.get(name, NEVER).at or ""):
+            self.by_name[name] = login
+
+    def _read_sqlite(self, record: str, path: str, query: str) -> None:
         import sqlite3  # only on hosts whose record is a SQLite file
 
         try:
-            # immutable: no lock and no journal is written
-            base = sqlite3.connect(f"file:{self.ctx.path(LASTLOG2)}?mode=ro&immutable=1", uri=True, timeout=1)
+            # immutable: no lock is taken and no journal is written
+            base = sqlite3.connect(f"file:{self.ctx.path(path)}?mode=ro&immutable=1", uri=True, timeout=1)
             try:
-                for name, seconds, host in base.execute("SELECT Name, Time, RemoteHost FROM Lastlog2 LIMIT 10000"):
+                for name, seconds, host in base.execute(query):
                     if isinstance(seconds, int) and seconds:
-                        self.by_name[str(name)] = Login(utc(seconds), str(host) if host else None)
+                        self._add(str(name), Login(utc(seconds), str(host) if host else None))
             finally:
                 base.close()
         except sqlite3.Error as error:
-            self.ctx.unread("users.last_login", f"lastlog2: {error}")
+            self.ctx.unread(f"users.last_login.{record}", str(error))
             return
-        self.basis = "lastlog2"
+        self.read.append(record)
 
     def _read_wtmp(self) -> None:
         try:
             with open(self.ctx.path(WTMP), "rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - size % WTMP_RECORD.size - WTMP_LIMIT // WTMP_RECORD.size * WTMP_RECORD.size))
-                self.by_name = parse_wtmp(file.read(WTMP_LIMIT))
+                whole = file.seek(0, os.SEEK_END) // WTMP_RECORD.size
+                file.seek(max(0, whole - WTMP_RECORDS) * WTMP_RECORD.size)
+                found = parse_wtmp(file.read(WTMP_RECORDS * WTMP_RECORD.size))
         except OSError:
             return
-        self.basis = "wtmp"
+        for name, login in found.items():
+            self._add(name, login)
+        self.read.append("wtmp")
 
     def _open_lastlog(self) -> None:
         try:
             self.lastlog = os.open(self.ctx.path(LASTLOG), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return
-        self.basis = "lastlog"
+        self.read.append("lastlog")
 
     def of(self, name: str, uid: int) -> Login:
         if self.lastlog is not None and uid < 1 << 31:
             found = parse_lastlog_record(os.pread(self.lastlog, LASTLOG_RECORD.size, uid * LASTLOG_RECORD.size))
             if found:
-                return found
-        return self.by_name.get(name, Login(None, None))
+                self._add(name, found)
+        return self.by_name.get(name, NEVER)
 
     def close(self) -> None:
         if self.lastlog is not None:

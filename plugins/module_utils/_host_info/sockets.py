@@ -84,7 +84,8 @@ def owners(ctx: Context, wanted: Set[str]) -> Dict[str, Process]:
             if target.startswith("socket:[") and target[8:-1] in wanted:
                 found.setdefault(target[8:-1], process)
     if len(found) < len(wanted):
-        reason = "needs root" if hidden and not ctx.is_root else "held by the kernel, or outside this system"
+        closed = "refused even to root" if ctx.is_root else "needs root"
+        reason = closed if hidden else "held by the kernel, or outside this system"
         ctx.unread("sockets.process", f"{len(wanted) - len(found)} of {len(wanted)}: {reason}")
     return found
 

@@ -167,7 +167,8 @@ def checked_at(ctx: Context, found: List[Source]) -> Optional[float]:
     signs += [
         ctx.mtime(path) or 0.0 for path in (LISTS, f"{LISTS}/partial", "/var/lib/apt/periodic/update-success-stamp")
     ]
-    return max(signs)
+    newest: float = max(signs)
+    return newest
 
 
 def security_verdict(found: List[Source]) -> Tuple[Optional[bool], str]:
