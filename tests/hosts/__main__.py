@@ -104,7 +104,7 @@ def _summary(town: Town) -> str:
             f"known_hosts: {known.relative_to(ROOT)}   (check: ssh-keygen -lf {known.relative_to(ROOT)})",
             f"inventory:   {town.inventory.relative_to(ROOT)}",
             "Try it:",
-            f"  CIVICOPS_STATE={state} CIVICOPS_INVENTORIES={inventories} .venv/bin/civicops checkup {town.name}",
+            f"  CIVICOPS_STATE=$PWD/{state} CIVICOPS_INVENTORIES=$PWD/{inventories} .venv/bin/civicops checkup {town.name}",
             f"A shell on one: podman exec -it {next(iter(town.hosts.values())).container} bash",
         ]
     )
