@@ -96,7 +96,7 @@ def _summary(town: Town) -> str:
     """The lines that `make town-up` ends with."""
     known = town.state / town.name / "known_hosts"
     shown = [f"  {name:6} {host.release:9} {host.address:13} {fingerprint(host)}" for name, host in town.hosts.items()]
-    state, inventories = (str(path.relative_to(ROOT)) for path in (town.state, town.inventories))
+    state, inventories = (f"$PWD/{path.relative_to(ROOT)}" for path in (town.state, town.inventories))
     return "\n".join(
         [
             "Three hosts are up. Their ED25519 keys, read at each host's console, not over the network:",
@@ -104,7 +104,7 @@ def _summary(town: Town) -> str:
             f"known_hosts: {known.relative_to(ROOT)}   (check: ssh-keygen -lf {known.relative_to(ROOT)})",
             f"inventory:   {town.inventory.relative_to(ROOT)}",
             "Try it:",
-            f"  CIVICOPS_STATE=$PWD/{state} CIVICOPS_INVENTORIES=$PWD/{inventories} .venv/bin/civicops checkup {town.name}",
+            f"  CIVICOPS_STATE={state} CIVICOPS_INVENTORIES={inventories} .venv/bin/civicops checkup {town.name}",
             f"A shell on one: podman exec -it {next(iter(town.hosts.values())).container} bash",
         ]
     )
