@@ -58,8 +58,9 @@ test: lint unit hosts pages  ## everything that CI runs, real hosts included
 unit: $(VENV)/.dev $(VENV)/.collection  ## logic alone, in seconds
 	$(BIN)/python -m pytest -q tests/unit
 
-hosts: $(VENV)/.dev $(VENV)/.collection  ## on real hosts (root, podman)
+hosts: $(VENV)/.dev $(VENV)/.collection  ## on real hosts, Molecule's scenarios among them (root, podman)
 	$(BIN)/python -m pytest -q tests/hosts
+	@if [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]; then $(BIN)/molecule test --all; else echo "molecule: skipped, needs root"; fi
 
 pages: $(VENV)/.dev $(VENV)/.collection  ## the report in a browser
 	$(BIN)/python -m pytest -q tests/pages
@@ -84,5 +85,5 @@ lock: $(VENV)/.dev  ## resolve the dependencies anew into the two lock files
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	  --group dev -c requirements.txt -o requirements-dev.txt pyproject.toml
 
-clean:  ## remove the environment and what was built
+clean: town-down  ## remove the environment and what was built
 	rm -rf .venv build dist .cache

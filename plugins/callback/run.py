@@ -86,7 +86,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         host = result._host.get_name()
         if host not in self._unreachable:
-            self._contact(host, "failed", result, ignored=ignore_errors)
+            self._contact(host, "failed", result, ignored=bool(ignore_errors))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         if self._origin is None:

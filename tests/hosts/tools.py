@@ -18,6 +18,7 @@ PROGRAMS = {
     "iptables": "iptables",
     "nft": "nftables",
     "mmdebstrap": "mmdebstrap",
+    "nc": "netcat-openbsd",  # the proxy that a test puts before SSH
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
 }

@@ -185,7 +185,7 @@ def _execute(
     password = typer.prompt("BECOME password", hide_input=True, err=True) if ask_become_pass else None
     request = RunRequest(
         town=loaded.id,
-        inventory=loaded.directory,
+        inventory=loaded.directory.absolute(),
         town_file_sha256=loaded.sha256,
         job=JOBS[job],
         limit=limit,

@@ -1,7 +1,7 @@
 """Documents: their envelope, their kinds, and the check that each must pass on its way into the ledger.
 
 A kind is one file in `schemas/`, named `KIND-VERSION.json`; adding one is adding a file. Beside the rules of JSON
-Schema it holds `x-max-bytes`, the largest canonical body of that kind.
+Schema it may hold `x-max-bytes`, the largest canonical body of that kind; 2 MiB where it does not.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _SCHEMA_FILE = re.compile(r"([a-z][a-z0-9-]*)-([1-9][0-9]*)\.json")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _ENVELOPE_STRINGS = ("id", "town", "host", "run", "job", "collected_at")
 _NAME_LIMIT = 255
+_USUAL_MAX_BYTES = 2 * 1024 * 1024
 
 
 class DocumentError(Exception):
@@ -70,7 +71,7 @@ def _checker(kind: str, version: int) -> tuple[Any, int]:
 
     path = resources.files("civicops.ledger").joinpath("schemas", f"{kind}-{version}.json")
     schema = json.loads(path.read_text(encoding="utf-8"))
-    return Draft202012Validator(schema), int(schema["x-max-bytes"])
+    return Draft202012Validator(schema), int(schema.get("x-max-bytes", _USUAL_MAX_BYTES))
 
 
 def check_body(kind: str, version: int, body: Any) -> None:

@@ -104,6 +104,7 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
                 before=previous.get(host),
                 contact=contacts.get(host),
                 refused=refused.get(host),
+                last_run=(run_entries[0], inventory[host]) if host in inventory else None,
                 today=moment.date(),
             )
         )
@@ -119,10 +120,13 @@ def _host(
     before: Entry | None,
     contact: Entry | None,
     refused: Entry | None,
+    last_run: tuple[Entry, str] | None,
     today: date,
 ) -> Host:
     missed, missed_at = None, None
     answered = facts.seq if facts else 0
+    if last_run and last_run[1] in ("failed", "unreachable") and last_run[0].run != (facts.run if facts else None):
+        missed, missed_at = f"{last_run[1]}: no reason was recorded", last_run[0].collected_at
     if contact and contact.seq > answered and contact.body in bodies:
         body = bodies[contact.body]
         missed, missed_at = f"{body['outcome']}: {body['reason']}", contact.collected_at

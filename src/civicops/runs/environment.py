@@ -15,6 +15,8 @@ _KEPT = ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "TERM")
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CALLBACK = "civicops.town.run"
 _FORKS = 50
+# A town's directory holds more than its inventory, and Ansible would read every file of it as one.
+_NO_INVENTORY = (r"^calendars$", r"^waivers\.yml$")
 
 
 def kept_environment(source: dict[str, str], *, ssh_agent: bool) -> dict[str, str]:
@@ -69,19 +71,22 @@ def run_environment(
                 f"remove it and put this town's password into {state.directory('vault')}/LABEL"
             )
     ssh_config = write_ssh_config(state, inventory, accept_new=accept_new_host_keys)
-    callbacks = [name.strip() for name in settings.get("callbacks_enabled", "").split(",") if name.strip()]
     environment = kept_environment(source, ssh_agent=ssh_agent) | {
         "CIVICOPS_STATE": str(state.root.parent),
         "CIVICOPS_TOWN": state.town,
         "CIVICOPS_RUN": run,
         "CIVICOPS_JOB": job,
         "CIVICOPS_INGEST": "later",
-        "ANSIBLE_CALLBACKS_ENABLED": ",".join(dict.fromkeys([*callbacks, _CALLBACK])),
+        "ANSIBLE_CALLBACKS_ENABLED": ",".join(dict.fromkeys([*_listed(settings, "callbacks_enabled"), _CALLBACK])),
+        "ANSIBLE_INVENTORY_IGNORE_REGEX": ",".join(
+            dict.fromkeys([*_listed(settings, "inventory_ignore_patterns"), *_NO_INVENTORY])
+        ),
         "ANSIBLE_PIPELINING": "True",
         # ansible-runner turns it off unless it is said.
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_SSH_ARGS": f"-F {shlex.quote(str(ssh_config))} -C -o ControlMaster=auto -o ControlPersist=60s",
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(state.directory("cp")),
+        "ANSIBLE_LOCAL_TEMP": str(state.directory("tmp")),
         # A run has a terminal of its own that nobody answers: ask for nothing.
         "SSH_ASKPASS": "/bin/false",
         "SSH_ASKPASS_REQUIRE": "force",
@@ -111,7 +116,7 @@ def write_ssh_config(state: TownState, inventory: Path, *, accept_new: bool) -> 
     address) but can't turn the checking off. `ssh -J` hands the file on, so it holds for jump hosts too.
     """
     lines = [
-        "# Written anew by each civicops run. The town's own settings: inventories/TOWN/ssh_config",
+        "# Written anew by each civicops run. The town's own settings: inventories/TOWN/ssh.cfg",
         "Host *",
         f'  UserKnownHostsFile "{state.known_hosts}"',
         "  GlobalKnownHostsFile /dev/null",
@@ -121,12 +126,18 @@ def write_ssh_config(state: TownState, inventory: Path, *, accept_new: bool) -> 
         "  ForwardAgent no",
         "  PermitLocalCommand no",
     ]
-    own = inventory / "ssh_config"
+    own = inventory / "ssh.cfg"
     if own.is_file():
-        lines.append(f'Include "{own}"')
+        lines.append(f'  Include "{own}"')
+    # A host that vanishes in the middle of a task is noticed within a minute, not when TCP gives up.
+    lines += ["  ServerAliveInterval 15", "  ServerAliveCountMax 4"]
     path = state.directory() / ("ssh_config.first-contact" if accept_new else "ssh_config")
     write_durably(path, ("\n".join(lines) + "\n").encode())
     return path
+
+
+def _listed(settings: dict[str, str], name: str) -> list[str]:
+    return [value.strip() for value in settings.get(name, "").split(",") if value.strip()]
 
 
 def _site_settings(site: Path) -> dict[str, str]:

@@ -31,6 +31,8 @@ _EVENTS: dict[str, What] = {
     "runner_on_failed": "failed",
     "runner_on_unreachable": "unreachable",
 }
+# What the controller does by itself: that a host "passed" it says nothing of the host.
+_CONTROLLER_ONLY = {"assert", "debug", "fail", "include_role", "include_tasks", "meta", "set_fact"}
 # How often a run looks whether it is to be cancelled, in seconds.
 _LOOK_EVERY = 1
 
@@ -131,6 +133,9 @@ class _Relay:
         if what is not None:
             data = raw.get("event_data") or {}
             answer = data.get("res") or {}
+            action = str(data.get("task_action", "")).rpartition(".")[2]
+            if what in ("ok", "skipped") and action in _CONTROLLER_ONLY:
+                return False
             if what == "ok" and answer.get("changed") is True:
                 what = "changed"
             event = RunEvent(
