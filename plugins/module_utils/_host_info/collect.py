@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
 
 from . import (
     accounts,
@@ -30,6 +30,7 @@ from . import (
 from .bounds import bounded
 from .context import Context, utc
 
+T = TypeVar("T")
 Collector = Callable[[Context], Dict[str, Any]]
 
 # The order matters only for what is shared: packages before what asks which are installed.
@@ -52,21 +53,29 @@ COLLECTORS: Tuple[Tuple[str, Collector], ...] = (
     ("agents", agents.collect),
 )
 
+# What takes its time outside this process, so that it runs meanwhile.
+STARTERS: Tuple[Callable[[Context], None], ...] = (services.start, ssh.start)
 
-def guarded(ctx: Context, name: str, collector: Collector) -> Dict[str, Any]:
+
+def guarded(ctx: Context, name: str, collector: Callable[[Context], T]) -> Optional[T]:
     """The last line of defence: one odd file must not cost the rest of the document."""
     try:
         return collector(ctx)
     except Exception as error:
         ctx.unread(name, f"{type(error).__name__}: {ctx.shown(str(error))}")
-        return {}
+        return None
 
 
 def collect(ctx: Context, collectors: Tuple[Tuple[str, Collector], ...] = COLLECTORS) -> Dict[str, Any]:
     """The whole document body."""
     started = time.monotonic()
     document: Dict[str, Any] = {"host_time": utc(ctx.now), "seen_as_root": ctx.is_root}
-    for name, collector in collectors:
-        document.update(guarded(ctx, name, collector))
+    try:
+        for starter in STARTERS:
+            guarded(ctx, "commands", starter)
+        for name, collector in collectors:
+            document.update(guarded(ctx, name, collector) or {})
+    finally:
+        ctx.close()
     document["took_seconds"] = round(time.monotonic() - started, 3)
     return bounded(ctx, document)

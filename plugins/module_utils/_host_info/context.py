@@ -54,10 +54,10 @@ def utc(seconds: float) -> Optional[str]:
         return None
 
 
-def run_command(argv: List[str], seconds: float) -> Tuple[int, bytes]:
-    """Run without a shell, a terminal or standard input; end it at the deadline or the output limit."""
+def start_command(argv: List[str]) -> subprocess.Popen[bytes]:
+    """Start without a shell, a terminal or standard input; raises CommandError."""
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -68,6 +68,16 @@ def run_command(argv: List[str], seconds: float) -> Tuple[int, bytes]:
         )
     except OSError as error:
         raise CommandError(f"{argv[0]}: {error.strerror}") from error
+
+
+def end_command(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def finish_command(process: subprocess.Popen[bytes], name: str, seconds: float) -> Tuple[int, bytes]:
+    """Exit status and output of a command; it is ended at the deadline or the output limit, with a CommandError."""
     chunks: List[bytes] = []
     size = 0
     deadline = time.monotonic() + seconds
@@ -79,21 +89,23 @@ def run_command(argv: List[str], seconds: float) -> Tuple[int, bytes]:
             while True:
                 left = deadline - time.monotonic()
                 if left <= 0 or not selector.select(left):
-                    raise CommandError(f"{argv[0]}: no end after {seconds:g} s")
+                    raise CommandError(f"{name}: no end after {seconds:g} s")
                 chunk = os.read(out.fileno(), 65536)
                 if not chunk:
                     break
                 size += len(chunk)
                 if size > OUTPUT_LIMIT:
-                    raise CommandError(f"{argv[0]}: more than {OUTPUT_LIMIT} bytes of output")
+                    raise CommandError(f"{name}: more than {OUTPUT_LIMIT} bytes of output")
                 chunks.append(chunk)
         return process.wait(max(0.1, deadline - time.monotonic())), b"".join(chunks)
     except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{argv[0]}: no end after {seconds:g} s") from error
+        raise CommandError(f"{name}: no end after {seconds:g} s") from error
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        end_command(process)
+
+
+def run_command(argv: List[str], seconds: float) -> Tuple[int, bytes]:
+    return finish_command(start_command(argv), argv[0], seconds)
 
 
 @dataclass
@@ -109,6 +121,7 @@ class Context:
     want_updates: bool = True
     unread_items: Dict[str, str] = field(default_factory=dict)
     shared: Dict[str, Any] = field(default_factory=dict)
+    started: Dict[Tuple[str, ...], subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def unread(self, item: str, reason: str) -> None:
         """Note that an item of the document could not be read; the first reason stays."""
@@ -232,7 +245,24 @@ class Context:
                 return candidate
         return None
 
+    def start(self, argv: List[str]) -> None:
+        """Let a command run while others collect; run() with the same words takes its answer."""
+        if self.run_command is run_command:  # a test's table of answers needs no start
+            self.started[tuple(argv)] = start_command(argv)
+
     def run(self, argv: List[str], seconds: float = COMMAND_SECONDS) -> Tuple[int, str]:
         """A command's exit status and output; raises CommandError."""
-        status, output = self.run_command(argv, seconds)
+        process = self.started.pop(tuple(argv), None)
+        if process is not None:
+            status, output = finish_command(process, argv[0], seconds)
+        else:
+            status, output = self.run_command(argv, seconds)
         return status, clean(output)
+
+    def close(self) -> None:
+        """End what was started and never asked for."""
+        while self.started:
+            _, process = self.started.popitem()
+            end_command(process)
+            if process.stdout is not None:
+                process.stdout.close()

@@ -13,8 +13,8 @@ from .context import CommandError, Context
 
 WANTS = (".wants", ".requires", ".upholds")
 SYSTEMD_SECONDS = 15.0
-TIMERS_LIMIT = 200
-KINDS = "service,socket,timer,mount"
+LIST_UNITS = ["list-units", "--all", "--plain", "--no-legend", "--no-pager", "--type=service,socket,timer,mount"]
+SHOW_TIMERS = ["show", "-p", "Id,ActiveState,Unit,Triggers,LastTriggerUSec,NextElapseUSecRealtime", "*.timer"]
 
 
 class Unit(NamedTuple):
@@ -66,12 +66,9 @@ def sysv_units(ctx: Context) -> Set[str]:
     return {f"{name[3:]}.service" for name in names if name.startswith("S")}
 
 
-def timers(ctx: Context, program: str, names: List[str]) -> Optional[List[Dict[str, Any]]]:
-    if not names:
-        return []
-    properties = "Id,Unit,Triggers,LastTriggerUSec,NextElapseUSecRealtime"
+def timers(ctx: Context, program: str) -> Optional[List[Dict[str, Any]]]:
     try:
-        status, output = ctx.run([program, "show", "-p", properties, *names[:TIMERS_LIMIT]], SYSTEMD_SECONDS)
+        status, output = ctx.run([program, *SHOW_TIMERS], SYSTEMD_SECONDS)
     except CommandError as error:
         ctx.unread_error("timers", error)
         return None
@@ -86,7 +83,16 @@ def timers(ctx: Context, program: str, names: List[str]) -> Optional[List[Dict[s
             "next": when(block.get("NextElapseUSecRealtime")),
         }
         for block in parse_show(output)
+        if block.get("ActiveState") == "active"
     ]
+
+
+def start(ctx: Context) -> None:
+    """Systemd answers while others collect."""
+    program = ctx.program("systemctl")
+    if program and ctx.exists("/run/systemd/system"):
+        ctx.start([program, *LIST_UNITS])
+        ctx.start([program, *SHOW_TIMERS])
 
 
 def collect(ctx: Context) -> Dict[str, Any]:
@@ -95,9 +101,8 @@ def collect(ctx: Context) -> Dict[str, Any]:
     if program is None or not ctx.exists("/run/systemd/system"):
         ctx.unread("services", "the system does not run systemd")
         return nothing
-    argv = [program, "list-units", "--all", "--plain", "--no-legend", "--no-pager", f"--type={KINDS}"]
     try:
-        status, output = ctx.run(argv, SYSTEMD_SECONDS)
+        status, output = ctx.run([program, *LIST_UNITS], SYSTEMD_SECONDS)
     except CommandError as error:
         ctx.unread_error("services", error)
         return nothing
@@ -120,9 +125,5 @@ def collect(ctx: Context) -> Dict[str, Any]:
     return {
         "services": {"columns": ["unit", "enabled", "active", "sub"], "rows": rows},
         "failed_units": sorted(unit.name for unit in units if unit.active == "failed"),
-        "timers": timers(
-            ctx,
-            program,
-            sorted(unit.name for unit in units if unit.name.endswith(".timer") and unit.active == "active"),
-        ),
+        "timers": timers(ctx, program),
     }

@@ -79,6 +79,9 @@ def owners(ctx: Context, wanted: Set[str]) -> Dict[str, Process]:
         for descriptor in descriptors:
             try:
                 target = os.readlink(f"{folder}/{descriptor}")
+            except PermissionError:
+                hidden = True
+                break
             except OSError:
                 continue
             if target.startswith("socket:[") and target[8:-1] in wanted:

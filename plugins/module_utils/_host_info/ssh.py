@@ -103,6 +103,13 @@ def host_keys(ctx: Context) -> List[Dict[str, Any]]:
     return found
 
 
+def start(ctx: Context) -> None:
+    """sshd reads its configuration while others collect."""
+    program = ctx.program("sshd")
+    if program and ctx.is_root:
+        ctx.start([program, "-T"])
+
+
 def sshd_settings(ctx: Context) -> Optional[Dict[str, Any]]:
     program = ctx.program("sshd")
     if program is None:

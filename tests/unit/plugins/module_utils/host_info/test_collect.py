@@ -58,7 +58,8 @@ DEBIAN: dict[str, str | bytes] = {
 ANSWERS = {
     "systemctl list-units": "cron.service loaded active running x\nbad.service loaded failed failed x\n"
     "d.timer loaded active waiting x\n",
-    "systemctl show": "Id=d.timer\nUnit=d.service\nNextElapseUSecRealtime=Mon 2026-11-23 18:00:00 UTC\n",
+    "systemctl show": "Id=d.timer\nActiveState=active\nUnit=d.service\n"
+    "NextElapseUSecRealtime=Mon 2026-11-23 18:00:00 UTC\n",
 }
 
 

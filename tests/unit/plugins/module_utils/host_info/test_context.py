@@ -69,3 +69,21 @@ def test_reasons_are_in_an_administrators_words(tmp_path: Path) -> None:
     ctx.unread_error("a", PermissionError(13, "Permission denied", f"{tmp_path}/etc/shadow"))
     ctx.unread_error("b", FileNotFoundError(2, "No such file or directory", f"{tmp_path}/etc/passwd"))
     assert ctx.unread_items == {"a": "needs root", "b": "No such file or directory: /etc/passwd"}
+
+
+def test_a_command_that_was_started_early_is_not_run_twice(tmp_path: Path) -> None:
+    ctx = Context()
+    log = tmp_path / "log"
+    words = ["/bin/sh", "-c", f"echo run >> {log}; echo answer"]
+    ctx.start(words)
+    assert ctx.run(words) == (0, "answer\n")
+    assert log.read_text() == "run\n"
+    assert ctx.started == {}
+
+
+def test_what_was_started_and_never_asked_for_is_ended() -> None:
+    ctx = Context()
+    ctx.start(["/bin/sleep", "60"])
+    (process,) = ctx.started.values()
+    ctx.close()
+    assert process.returncode is not None
