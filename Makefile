@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV   := $(CURDIR)/.venv
 BIN    := $(VENV)/bin
 export PATH := $(BIN):$(PATH)
+SITE_PACKAGES = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)
+COLLECTION = $(SITE_PACKAGES)/ansible_collections/civicops/town
 
 COLLECTION_FILES := galaxy.yml README.md LICENSE $(shell find plugins roles playbooks meta -type f -not -name '*.pyc' 2>/dev/null)
 
@@ -36,7 +38,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.main
 $(VENV)/.collection: $(VENV)/.main $(COLLECTION_FILES)
 	@rm -rf build/collection && mkdir -p build/collection
 	@$(BIN)/ansible-galaxy collection build --output-path build/collection . > build/collection/log 2>&1 || { cat build/collection/log >&2; exit 1; }
-	@$(BIN)/ansible-galaxy collection install --offline --force -p "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	@$(BIN)/ansible-galaxy collection install --offline --force -p $(SITE_PACKAGES) \
 	  build/collection/civicops-town-*.tar.gz > build/collection/log 2>&1 || { cat build/collection/log >&2; exit 1; }
 	@touch $@
 
@@ -65,10 +67,15 @@ hosts: $(VENV)/.dev $(VENV)/.collection  ## on real hosts, Molecule's scenarios 
 pages: $(VENV)/.dev $(VENV)/.collection  ## the report in a browser
 	$(BIN)/python -m pytest -q tests/pages
 
+lint: export ANSIBLE_COLLECTIONS_PATH = $(SITE_PACKAGES)
 lint: $(VENV)/.dev $(VENV)/.collection  ## ruff, mypy, ansible-lint, ansible-test sanity, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/ansible-lint --offline
+	$(BIN)/antsibull-changelog lint
+	$(BIN)/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self $(COLLECTION)
+	$(BIN)/python -m tests.sanity
 
 campaign: $(VENV)/.dev $(VENV)/.collection  ## the long fault and property runs, seeded
 	$(BIN)/python -m pytest -q -m campaign tests

@@ -9,10 +9,12 @@ import sys
 
 from ansible.errors import AnsibleActionFail
 
+__all__ = ["missing", "require", "spool", "state", "text"]
+
 try:
-    from civicops import state as state
-    from civicops import text as text
-    from civicops.ledger import spool as spool
+    from civicops import state
+    from civicops import text
+    from civicops.ledger import spool
 except ImportError as error:
     IMPORT_ERROR: ImportError | None = error
 else:

@@ -20,7 +20,7 @@ from tests.hosts.conftest import MakeTown
 from tests.hosts.controller import BIN
 from tests.hosts.host import Host, private_key
 from tests.hosts.images import OPS_PASSWORD
-from tests.hosts.test_checkup import answer, figures
+from tests.hosts.test_checkup import answer
 from tests.hosts.town import Town
 
 VAULT_PASSWORD = "an entirely different vault secret"
@@ -218,7 +218,11 @@ DUMP = """#!/bin/sh
 pid=$PPID
 : > {into}
 while [ "$pid" -gt 1 ] && ! tr '\\0' ' ' < /proc/$pid/cmdline | grep -q 'bin/civicops'; do
-  {{ echo "== $pid"; tr '\\0' '\\n' < /proc/$pid/cmdline; tr '\\0' '\\n' < /proc/$pid/environ; ls -l /proc/$pid/fd; }} >> {into}
+  {{
+    echo "== $pid"; ls -l /proc/$pid/fd
+    tr '\\0' '\\n' < /proc/$pid/cmdline
+    tr '\\0' '\\n' < /proc/$pid/environ
+  }} >> {into}
   pid=$(cut -d' ' -f4 /proc/$pid/stat)
 done
 exec {python} "$@"

@@ -82,7 +82,8 @@ def finish_command(process: subprocess.Popen[bytes], name: str, seconds: float) 
     size = 0
     deadline = time.monotonic() + seconds
     out = process.stdout
-    assert out is not None  # noqa: S101  (PIPE was asked for)
+    if out is None:
+        raise CommandError(f"{name}: started without a pipe")
     try:
         with out, selectors.DefaultSelector() as selector:
             selector.register(out, selectors.EVENT_READ)
@@ -262,7 +263,7 @@ class Context:
     def close(self) -> None:
         """End what was started and never asked for."""
         while self.started:
-            _, process = self.started.popitem()
+            dummy, process = self.started.popitem()
             end_command(process)
             if process.stdout is not None:
                 process.stdout.close()

@@ -95,7 +95,7 @@ def parse_meminfo(text: str) -> Dict[str, Optional[int]]:
     """Memory and swap of /proc/meminfo, in bytes."""
     values = {}
     for line in text.splitlines():
-        key, _, rest = line.partition(":")
+        key, dummy, rest = line.partition(":")
         number = rest.split()[:1]
         if number and number[0].isdecimal() and len(number[0]) < 19:
             values[key] = int(number[0]) * 1024
@@ -142,7 +142,7 @@ def smart(ctx: Context, disk: str) -> Optional[Dict[str, Any]]:
         return None
     try:
         # -n standby: a sleeping disk is not woken for an inventory
-        _, output = ctx.run([program, "--json", "-n", "standby", "-H", "-A", "-i", f"/dev/{disk}"], SMART_SECONDS)
+        dummy, output = ctx.run([program, "--json", "-n", "standby", "-H", "-A", "-i", f"/dev/{disk}"], SMART_SECONDS)
     except CommandError as error:
         ctx.unread_error(item, error)
         return None

@@ -44,7 +44,7 @@ def text_of(raw: bytes) -> Optional[str]:
 def parse_lastlog_record(raw: bytes) -> Optional[Login]:
     if len(raw) != LASTLOG_RECORD.size:
         return None
-    seconds, _, host = LASTLOG_RECORD.unpack(raw)
+    seconds, dummy, host = LASTLOG_RECORD.unpack(raw)
     return Login(utc(seconds), text_of(host)) if seconds else None
 
 

@@ -31,7 +31,7 @@ def parse_addresses(data: bytes) -> Tuple[List[Address], bool]:
         if length < 16 or at + length > len(data):
             return found, True
         if kind == RTM_NEWADDR and length >= 24:
-            family, prefix, _, _, index = struct.unpack_from("=BBBBI", data, at + 16)
+            family, prefix, dummy, dummy, index = struct.unpack_from("=BBBBI", data, at + 16)
             parts: Dict[int, bytes] = {}
             inner, end = at + 24, at + length
             while inner + 4 <= end:

@@ -41,7 +41,7 @@ def parse_status(text: str) -> List[Dict[str, str]]:
 def dpkg_row(fields: Dict[str, str]) -> List[Optional[str]]:
     """One row; "Source: openssl (3.0.11-1)" names a version only where it differs."""
     name, version = fields["Package"], fields.get("Version", "")
-    source, _, rest = fields.get("Source", name).partition(" ")
+    source, dummy, rest = fields.get("Source", name).partition(" ")
     source_version = rest.strip("() ") or version
     return [
         name,
@@ -78,7 +78,7 @@ def dpkg(ctx: Context) -> Dict[str, Any]:
     used = last_use(ctx)
     info = ctx.path("/var/lib/dpkg/info")
     for fields in parse_status(ctx.read(STATUS, STATUS_LIMIT)):
-        want, _, state = fields["Status"].partition(" ")
+        want, dummy, state = fields["Status"].partition(" ")
         if state.endswith(("config-files", "not-installed")):
             continue
         row = dpkg_row(fields)

@@ -45,7 +45,7 @@ def parse_table(text: str, proto: str, state: str) -> List[Listener]:
         if len(fields) < 10 or fields[3] != state:
             continue
         try:
-            digits, _, port = fields[1].partition(":")
+            digits, dummy, port = fields[1].partition(":")
             found.append(Listener(proto, address_of(digits), int(port, 16) & 0xFFFF, int(fields[7]), fields[9]))
         except (ValueError, struct.error):
             continue

@@ -54,7 +54,7 @@ def parse_one_line(text: str, file: str) -> List[Source]:
             continue
         off, kind, brackets, uri, suite, components = match.groups()
         words = (word.partition("=") for word in (brackets or "").strip("[] ").split())
-        options = {key.lower(): value for key, _, value in words}
+        options = {key.lower(): value for key, dummy, value in words}
         found.append(source(kind, uri, suite, components.split(), options, not off, file))
     return found
 

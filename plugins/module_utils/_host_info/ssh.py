@@ -39,7 +39,7 @@ def bits_of(kind: str, blob: bytes) -> Optional[int]:
         return None
     at = 0
     field = b""
-    for _ in range(3):
+    for dummy in range(3):
         if at + 4 > len(blob):
             return None
         (size,) = struct.unpack_from(">I", blob, at)
@@ -84,7 +84,7 @@ def parse_sshd(text: str) -> Dict[str, Any]:
     """The settings of `sshd -T` that decide who gets in; one that is given several times becomes one line."""
     found: Dict[str, str] = {}
     for line in text.splitlines():
-        key, _, value = line.partition(" ")
+        key, dummy, value = line.partition(" ")
         if key in SETTINGS and value not in ("none", ""):
             found[key] = f"{found[key]} {value}" if key in found else value
     return found

@@ -25,7 +25,7 @@ def leap_status(text: str) -> Optional[bool]:
 
 def time_zone(ctx: Context) -> Optional[str]:
     link = ctx.link("/etc/localtime") or ""
-    _, mark, zone = link.partition("/zoneinfo/")
+    dummy, mark, zone = link.partition("/zoneinfo/")
     return zone if mark else ctx.line_or_none("/etc/timezone")
 
 
@@ -39,7 +39,7 @@ def collect(ctx: Context) -> Dict[str, Any]:
         synchronized = last is not None
     elif "chrony" in running and ctx.program("chronyc"):
         try:
-            _, output = ctx.run([str(ctx.program("chronyc")), "-c", "-n", "tracking"], 3.0)
+            dummy, output = ctx.run([str(ctx.program("chronyc")), "-c", "-n", "tracking"], 3.0)
             synchronized = leap_status(output)
         except CommandError as error:
             ctx.unread_error("time_sync.synchronized", error)

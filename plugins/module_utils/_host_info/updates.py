@@ -72,7 +72,7 @@ def apt_row(package: Any, candidate: Any) -> Row:
     archives: List[str] = []
     for version in package.version_list:
         if version > installed and version <= candidate:
-            for index_file, _ in version.file_list:
+            for index_file, dummy in version.file_list:
                 if version == candidate and index_file.archive not in ("now", ""):
                     archives.append(f"{index_file.origin or index_file.site}/{index_file.archive}")
                 security = security or security_archive(
@@ -125,7 +125,7 @@ def parse_simulation(text: str) -> List[Row]:
             continue
         name, old, new, where, arch = match.groups()
         archives = [part.strip() for part in where.split(",")]
-        pairs = [(origin.partition(":")[0], suite) for origin, _, suite in (part.partition("/") for part in archives)]
+        pairs = [(origin.partition(":")[0], suite) for origin, dummy, suite in (part.partition("/") for part in archives)]
         security = any(security_archive(origin, origin, suite) for origin, suite in pairs)
         origin, suite = pairs[0]
         rows.append([name.partition(":")[0], arch, old, new, security, f"{origin}/{suite}" if suite else None])
@@ -154,7 +154,7 @@ def parse_check_update(text: str) -> List[Tuple[str, str, str, str]]:
     for line in text.partition("\nObsoleting")[0].splitlines():
         fields = line.split()
         if len(fields) == 3 and "." in fields[0] and fields[1][:1].isdigit():
-            name, _, arch = fields[0].rpartition(".")
+            name, dummy, arch = fields[0].rpartition(".")
             found.append((name, arch, fields[1], fields[2]))
     return found
 

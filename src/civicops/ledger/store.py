@@ -188,7 +188,7 @@ class Ledger:
         """Write the head of an empty ledger, unless somebody was faster; returns whose it is."""
         with self._writing() as connection:
             if (owner := connection.scalar(sa.select(head.c.town))) is not None:
-                return owner
+                return str(owner)
             connection.execute(head.insert().values(only=1, town=self.town, count=0, hash=genesis(self.town)))
         return self.town
 
