@@ -18,8 +18,8 @@ requirements:
   - The Python package C(civicops), installed beside Ansible.
   - Enable it with C(callbacks_enabled = civicops.town.run) in the site's C(ansible.cfg).
 notes:
-  - The town is the inventory directory that holds C(group_vars/all/town.yml); where there is none, it is E(CIVICOPS_TOWN).
-    An inventory of two towns is refused.
+  - The town is the inventory directory that holds C(group_vars/all/town.yml); where there is none, it is
+    E(CIVICOPS_TOWN). An inventory of two towns is refused.
   - E(CIVICOPS_INGEST=later) leaves the documents in the spool, where the next C(civicops) command finds them.
 """
 

@@ -12,8 +12,7 @@ from ansible.errors import AnsibleActionFail
 __all__ = ["missing", "require", "spool", "state", "text"]
 
 try:
-    from civicops import state
-    from civicops import text
+    from civicops import state, text
     from civicops.ledger import spool
 except ImportError as error:
     IMPORT_ERROR: ImportError | None = error

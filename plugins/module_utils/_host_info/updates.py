@@ -125,7 +125,9 @@ def parse_simulation(text: str) -> List[Row]:
             continue
         name, old, new, where, arch = match.groups()
         archives = [part.strip() for part in where.split(",")]
-        pairs = [(origin.partition(":")[0], suite) for origin, dummy, suite in (part.partition("/") for part in archives)]
+        pairs = [
+            (origin.partition(":")[0], suite) for origin, dummy, suite in (part.partition("/") for part in archives)
+        ]
         security = any(security_archive(origin, origin, suite) for origin, suite in pairs)
         origin, suite = pairs[0]
         rows.append([name.partition(":")[0], arch, old, new, security, f"{origin}/{suite}" if suite else None])
