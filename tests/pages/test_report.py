@@ -1,0 +1,117 @@
+"""The report as a reader opens it: from a file, without a network, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from civicops.ledger import spool
+from civicops.ledger.ingest import ingest
+from civicops.ledger.spool import Origin
+from civicops.ledger.store import Ledger
+from civicops.report.write import Written, write_report
+from civicops.state import TownState
+
+EVIL = "<img src=x onerror=alert(1)><script>document.title='owned'</script>{{ 7*7 }}"
+
+SOURCE_COLUMNS = ["kind", "uri", "suite", "components", "enabled", "signed_by", "trusted", "security"]
+SOURCE_COLUMNS += ["fetched_at", "released_at", "valid_until", "file"]
+
+
+def facts(os_version: str, *, security: int | None = 0, name: str = "Debian", **more: Any) -> dict[str, Any]:
+    """A host's answer of the main figures."""
+    gib = 1 << 30
+    return {
+        "host_time": "2026-11-23T12:00:00Z",
+        "seen_as_root": True,
+        "unread": [{"item": "hardware.serial", "reason": f"needs root {EVIL}"}],
+        "identity": {
+            "hostname": EVIL,
+            "os": {"id": "debian", "version": os_version, "pretty": f"{name} {os_version}"},
+            "kernel": {"running": "6.1.0-40-amd64"},
+            "virtualization": {"kind": "physical", "by": None},
+        },
+        "hardware": {
+            "vendor": "Dell",
+            "model": "OptiPlex",
+            "memory_bytes": 16 * gib,
+            "age": {"since": "2021-03-01", "basis": "firmware date"},
+        },
+        "filesystems": [{"mount": "/", "bytes": 100 * gib, "free_bytes": 60 * gib, "read_only": False}],
+        "reboot": {"wanted": False, "reasons": [], "stale_processes": []},
+        "failed_units": [],
+        "users": [{"name": f"ann{EVIL}", "uid": 1000, "power_groups": ["sudo"], "password": {"state": "set"}}],
+        "package_sources": {
+            "family": "dpkg",
+            "columns": SOURCE_COLUMNS,
+            "rows": [],
+            "security_source": True,
+            "security_source_why": "bookworm-security is configured and its lists are there",
+            "lists_checked_at": "2026-11-23T06:00:00Z",
+            "caveats": [],
+        },
+        "updates": {
+            "count": security or 0,
+            "security_count": security,
+            "caveats": [],
+            "columns": ["name", "arch", "from", "to", "security", "archive", "source"],
+            "rows": [[f"package{EVIL}", "all", "1", "2", True, None, None]] * (security or 0),
+            "lists_checked_at": "2026-11-23T06:00:00Z",
+        },
+    } | more
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
+    monkeypatch.setenv("CIVICOPS_STATE", str(tmp_path / "state"))
+    state = TownState("riverton")
+    outcomes = {"web1": "ok", "old1": "ok", "gone1": "unreachable", "switch1": "not_asked"}
+    for run, web in (("r1", facts("12")), ("r2", facts("12", security=2, failed_units=["backup.service"]))):
+        origin = Origin("riverton", run, "checkup")
+        spool.write(origin, kind="host-facts", version=1, host="web1", body=web)
+        spool.write(origin, kind="host-facts", version=1, host="old1", body=facts("11"))
+        gone = {"outcome": "unreachable", "task": "Ask", "reason": f"timed out {EVIL}"}
+        spool.write(origin, kind="contact", version=1, host="gone1", body=gone)
+        body = {"playbook": "checkup", "started_at": "x", "ended_at": "y", "hosts": outcomes}
+        spool.write(origin, kind="run", version=1, host="", body=body)
+        with Ledger("riverton", state=state) as ledger:
+            assert ingest(ledger, state).rejected == 0
+    return write_report("riverton", "Town of Riverton", state, tmp_path / "out")
+
+
+def text_of(browser: webdriver.Chrome, selector: str) -> str:
+    return str(browser.find_element(By.CSS_SELECTOR, selector).text)
+
+
+def test_the_report_in_a_browser(browser: webdriver.Chrome, written: Written) -> None:
+    browser.get(written.path.as_uri())
+    assert browser.title.startswith("Town of Riverton"), "no script of a host's has run"
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert "2 of 3" in text_of(browser, ".cards")
+    attention = text_of(browser, "#attention")
+    assert re.search(r"No answer on 1 host: gone1", attention)
+    assert re.search(r"Operating system without security updates on 1 host: old1", attention)
+    assert re.search(r"Security updates waiting on 1 host: web1", attention)
+    assert "timed out <img src=x onerror=alert(1)>" in text_of(browser, "#missed"), "shown as text"
+    assert browser.find_elements(By.CSS_SELECTOR, "img, script, iframe, link") == []
+    browser.find_element(By.LINK_TEXT, "web1").click()
+    details = next(one for one in browser.find_elements(By.CSS_SELECTOR, "details") if "web1" in one.text)
+    details.find_element(By.TAG_NAME, "summary").click()
+    assert "new failed services: backup.service" in details.text, "the history against the last checkup"
+    assert "needs root" in details.text, "what could not be read stands there with its reason"
+    assert "switch1" in text_of(browser, "#hosts"), "a device that nobody asked is not passed over"
+
+
+def test_it_needs_no_network_and_no_width(browser: webdriver.Chrome, written: Written) -> None:
+    page = written.path.read_text()
+    assert not re.search(r"(src|href)\s*=\s*[\"'](?!#)", page), "nothing is loaded from anywhere"
+    browser.set_window_size(500, 900)
+    browser.get(written.path.as_uri())
+    width = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+    browser.set_window_size(1280, 1600)
+    assert width <= 0, "no sideways scrolling on a telephone"
