@@ -9,7 +9,7 @@ from typing import Any
 
 from civicops.ledger.store import Anchor, Entry, Ledger
 from civicops.report.facts import Facts
-from civicops.report.figures import Figure, State, figures_of, worst
+from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, worst
 from civicops.report.history import changes
 
 _RUNS_SHOWN = 12
@@ -19,6 +19,7 @@ _RUNS_SHOWN = 12
 class Host:
     """One host of the report. `missed` tells why its newest state is not known; figures may be of an earlier answer."""
 
+    number: int
     name: str
     state: State
     answered_at: str | None
@@ -29,6 +30,11 @@ class Host:
     changed: list[str]
     compared_with: str | None
     unread: list[tuple[str, str]]
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Order of a list that begins with what is worst."""
+        return WORST_FIRST.index(self.state), self.name
 
     def figure(self, key: str) -> Figure | None:
         return next((figure for figure in self.figures if figure.key == key), None)
@@ -76,6 +82,11 @@ class TownReport:
         """The hosts whose figure of that key has that state."""
         return [host for host in self.asked if (figure := host.figure(key)) is not None and figure.state == state]
 
+    def told(self, key: str) -> list[Host]:
+        """The hosts that answered this time and whose figure of that key is known and not bad."""
+        known = ("good", "soon", "plain")
+        return [host for host in self.reached if (figure := host.figure(key)) is not None and figure.state in known]
+
 
 def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownReport:
     """Read what a report shows. `moment` is the report's own time; it decides what has ended or ends soon."""
@@ -91,13 +102,15 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
         bodies[run_entries[0].body]["hosts"] if run_entries and run_entries[0].body in bodies else {}
     )
     known = sorted({*inventory, *latest, *contacts, *refused})
-    hosts, gone = [], []
+    hosts: list[Host] = []
+    gone: list[str] = []
     for host in known:
         if inventory and host not in inventory:
             gone.append(host)
             continue
         hosts.append(
             _host(
+                len(hosts),
                 host,
                 bodies,
                 facts=latest.get(host),
@@ -113,6 +126,7 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
 
 
 def _host(
+    number: int,
     name: str,
     bodies: dict[str, Any],
     *,
@@ -141,10 +155,11 @@ def _host(
         unread = [(str(one.get("item")), str(one.get("reason"))) for one in now.body.get("unread") or ()]
         if before and before.body in bodies:
             changed = changes(Facts(bodies[before.body], before.collected_at), now)
-    state: State = "unknown" if missed else worst([figure.state for figure in figures])
+    states = [figure.state for figure in figures]
     return Host(
+        number=number,
         name=name,
-        state=state,
+        state=worst([*states, "unknown"] if missed else states),
         answered_at=facts.collected_at if facts else None,
         missed=missed,
         missed_at=missed_at,

@@ -32,7 +32,16 @@ _EVENTS: dict[str, What] = {
     "runner_on_unreachable": "unreachable",
 }
 # What the controller does by itself: that a host "passed" it says nothing of the host.
-_CONTROLLER_ONLY = {"assert", "debug", "fail", "include_role", "include_tasks", "meta", "set_fact"}
+_CONTROLLER_ONLY = {
+    "assert",
+    "debug",
+    "fail",
+    "include_role",
+    "include_tasks",
+    "meta",
+    "set_fact",
+    "validate_argument_spec",
+}
 # How often a run looks whether it is to be cancelled, in seconds.
 _LOOK_EVERY = 1
 
