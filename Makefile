@@ -78,7 +78,7 @@ lint: $(VENV)/.dev $(VENV)/.collection  ## ruff, mypy, ansible-lint, ansible-tes
 	$(BIN)/python -m tests.sanity
 
 campaign: $(VENV)/.dev $(VENV)/.collection  ## the long fault and property runs, seeded
-	$(BIN)/python -m pytest -q -m campaign tests
+	$(BIN)/python -m tests.hosts.kills --seed 1 --kills 200
 
 bench: $(VENV)/.dev $(VENV)/.collection  ## cost per host, against the usual Ansible way in the same run
 	$(BIN)/python -m bench
