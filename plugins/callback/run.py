@@ -150,9 +150,12 @@ class CallbackModule(CallbackBase):
         state = package.state.TownState(self._origin.town)
         try:
             with Ledger(self._origin.town, state=state) as ledger:
-                ingest_run(ledger, state.spool_of(self._origin.run))
+                taken = ingest_run(ledger, state.spool_of(self._origin.run))
         except LedgerError as error:
             self._display.warning(f"the documents wait in the spool, nothing is lost: {error}")
+            return
+        if taken.rejected:
+            self._display.warning(f"{taken.rejected} answers were refused: civicops report {self._origin.town}")
 
 
 def _town() -> str | None:

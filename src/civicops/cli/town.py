@@ -107,13 +107,13 @@ def _summary(town: Town) -> str:
 
 
 def _row(one: _Looked) -> list[str]:
-    from civicops.town.problems import printable
+    from civicops.town.problems import escaped
 
     if one.town is None:
         count = len(one.problems)
-        return [printable(one.name), f"{count} error{'s' if count != 1 else ''}", *[""] * 5]
+        return [escaped(one.name), f"{count} error{'s' if count != 1 else ''}", *[""] * 5]
     town = one.town
-    return [town.id, printable(town.name), town.state or "", town.timezone, *map(str, _counts(town).values())]
+    return [town.id, escaped(town.name), town.state or "", town.timezone, *map(str, _counts(town).values())]
 
 
 def _as_data(one: _Looked) -> dict[str, Any]:

@@ -34,7 +34,10 @@ def inventories_dir(given: Path | None = None) -> Path | None:
 
 def embedded_dir() -> Path | None:
     """The towns that the package brings, None where it was installed without them."""
-    path = Path(str(resources.files("civicops"))) / "inventories"
+    package = Path(str(resources.files("civicops")))
+    clone = package.parents[1]
+    # An editable installation has them where the clone does.
+    path = clone / "inventories" if (clone / "galaxy.yml").is_file() else package / "inventories"
     return path if path.is_dir() else None
 
 

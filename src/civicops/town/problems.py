@@ -33,7 +33,7 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         what = f"{self.key}: {self.message}" if self.key else self.message
-        return f"{printable(where)}: {what}; {self.remedy}" if self.remedy else f"{printable(where)}: {what}"
+        return f"{escaped(where)}: {what}; {self.remedy}" if self.remedy else f"{escaped(where)}: {what}"
 
 
 class TownFileError(Exception):
@@ -47,7 +47,7 @@ class TownFileError(Exception):
         return "\n".join(str(problem) for problem in self.problems)
 
 
-def printable(text: str) -> str:
+def escaped(text: str) -> str:
     """The text with everything that a terminal could act on written as an escape (`\\x1b`, `\\u202e`)."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
@@ -55,7 +55,7 @@ def printable(text: str) -> str:
 def echo(value: object) -> str:
     """A value from the file as a message may repeat it: one line, harmless, at most `ECHO_LIMIT` characters."""
     if isinstance(value, str):
-        shown, more = printable(value[:ECHO_LIMIT]), len(value) > ECHO_LIMIT
+        shown, more = escaped(value[:ECHO_LIMIT]), len(value) > ECHO_LIMIT
         if len(shown) > ECHO_LIMIT:
             shown, more = shown[:ECHO_LIMIT], True
         return f'"{shown}..."' if more else f'"{shown}"'
@@ -67,7 +67,7 @@ def echo(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    return printable(str(value))[:ECHO_LIMIT]
+    return escaped(str(value))[:ECHO_LIMIT]
 
 
 def key_path(place: Place) -> str:
