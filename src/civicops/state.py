@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,21 @@ def state_root() -> Path:
     return Path(configured).expanduser().absolute() if configured else Path.home() / ".local/state/civicops"
 
 
+def private_directory(path: Path) -> Path:
+    """Make a directory, mode 0700, or make sure that it is one: ours, closed to others, no symbolic link.
+
+    :raises StateError: it can't be made, or is not so.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        info = path.lstat()
+    except OSError as error:
+        raise StateError(f"{path}: {error.strerror}; set CIVICOPS_STATE to a directory of your own") from error
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o077:
+        raise StateError(f"{path} must be a directory of the user who runs civicops, mode 0700")
+    return path
+
+
 class TownState:
     """The paths of one town's state. Directories are made, mode 0700, when they are first asked for.
 
@@ -40,16 +56,9 @@ class TownState:
 
     def directory(self, *parts: str) -> Path:
         """Make (0700, ours, no symbolic link) and return a directory below the town's own."""
-        path = self.root
-        for part in ("", *parts):
-            path = path / part
-            try:
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                info = path.lstat()
-            except OSError as error:
-                raise StateError(f"{path}: {error.strerror}; set CIVICOPS_STATE to a directory of your own") from error
-            if path.is_symlink() or info.st_uid != os.geteuid() or info.st_mode & 0o077:
-                raise StateError(f"{path} must be a directory of the user who runs civicops, mode 0700")
+        path = private_directory(self.root)
+        for part in parts:
+            path = private_directory(path / part)
         return path
 
     @property

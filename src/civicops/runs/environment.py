@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import os
 import shlex
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from civicops.state import StateError, TownState, write_durably
+from civicops.state import StateError, TownState, private_directory, write_durably
 
 _KEPT = ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "TERM")
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CALLBACK = "civicops.town.run"
 _FORKS = 50
+_CONTROL_PATH_LIMIT = 75
 # A town's directory holds more than its inventory, and Ansible would read every file of it as one.
 _NO_INVENTORY = (r"^calendars$", r"^waivers\.yml$")
 
@@ -85,7 +87,7 @@ def run_environment(
         # ansible-runner turns it off unless it is said.
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_SSH_ARGS": f"-F {shlex.quote(str(ssh_config))} -C -o ControlMaster=auto -o ControlPersist=60s",
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(state.directory("cp")),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control_directory(state)),
         "ANSIBLE_LOCAL_TEMP": str(state.directory("tmp")),
         # A run has a terminal of its own that nobody answers: ask for nothing.
         "SSH_ASKPASS": "/bin/false",
@@ -97,6 +99,18 @@ def run_environment(
     if "forks" not in settings:
         environment["ANSIBLE_FORKS"] = str(_FORKS)
     return environment
+
+
+def control_directory(state: TownState) -> Path:
+    """Where the town's persistent connections have their sockets; elsewhere, where the state's path is too long.
+
+    A socket's path has 107 bytes at most, and ssh adds a name of 10 and a suffix of 17 characters to the directory.
+    """
+    usual = state.root / "cp"
+    if len(os.fsencode(usual)) <= _CONTROL_PATH_LIMIT:
+        return state.directory("cp")
+    digest = hashlib.sha256(os.fsencode(usual)).hexdigest()[:16]
+    return private_directory(Path("/tmp") / f"civicops-{os.geteuid()}-{digest}")  # noqa: S108  private, and checked
 
 
 def site_of(inventory: Path) -> Path:

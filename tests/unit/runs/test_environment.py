@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from civicops.runs.environment import dropped_proxies, kept_environment, run_environment, write_ssh_config
+from civicops.runs.environment import (
+    control_directory,
+    dropped_proxies,
+    kept_environment,
+    run_environment,
+    write_ssh_config,
+)
 from civicops.state import StateError, TownState
 
 
@@ -77,3 +83,12 @@ def test_the_towns_ssh_config_can_add_but_not_turn_checking_off(state: TownState
     checking = lines.index("  StrictHostKeyChecking yes")
     assert checking < next(number for number, line in enumerate(lines) if "Include" in line)
     assert f'  UserKnownHostsFile "{state.known_hosts}"' in lines
+
+
+def test_sockets_lie_elsewhere_where_the_states_path_is_too_long(tmp_path: Path) -> None:
+    places = [control_directory(TownState(town, tmp_path / ("x" * 90))) for town in ("riverton", "beeville")]
+    for place in places:
+        assert len(str(place)) <= 75
+        assert place.stat().st_mode & 0o777 == 0o700
+        place.rmdir()
+    assert places[0] != places[1], "towns never share one"
