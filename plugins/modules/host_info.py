@@ -171,6 +171,8 @@ document:
       sample: [{"item": "hardware.serial", "reason": "needs root"}]
 """
 
+import json
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.civicops.town.plugins.module_utils._host_info.collect import collect
 from ansible_collections.civicops.town.plugins.module_utils._host_info.context import Context
@@ -186,11 +188,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     ctx = Context(
-        private_folder=module.tmpdir,
+        private_folder=module.tmpdir if module.params["updates"] else None,
         want_packages=module.params["packages"],
         want_updates=module.params["updates"],
     )
-    module.exit_json(changed=False, document=collect(ctx))
+    # As text, which the action of the same name reads: Ansible's own walks over some thousand values, here and on the
+    # controller, would cost more than finding them out.
+    module.exit_json(changed=False, document=json.dumps(collect(ctx), separators=(",", ":")))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ set no facts, no variables and no warnings, and steer no terminal.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -41,9 +42,9 @@ class DocumentAction(ActionBase):
         origin = self._origin() if record else None
 
         answer = self._ask(task_vars)
-        if answer.get("failed") or "document" not in answer:
+        if answer.get("failed") or not isinstance(answer.get("document"), str):
             return {"failed": True, "msg": self._why_failed(answer)}
-        body = answer["document"]
+        body = self._body(answer["document"])
         if origin is None:
             return {"changed": False, "document": body}
         document, _path = package.spool.write(
@@ -83,6 +84,14 @@ class DocumentAction(ActionBase):
         except AnsibleConnectionFailure as error:
             # The text holds what the host or its banner said.
             raise type(error)(_clean(error.message, 1000)) from None
+
+    @staticmethod
+    def _body(text: str) -> Any:
+        """The body, which modules send as JSON text. What is no JSON stays text, which no schema accepts."""
+        try:
+            return json.loads(str(text))
+        except (ValueError, RecursionError):
+            return str(text)[:1000]
 
     @staticmethod
     def _why_failed(answer: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ SCRIPT = "<script>alert(1)</script>"
 ESCAPES = "\x1b[31m\x1b]0;owned\x07"
 TEMPLATE = "{{ lookup('pipe', 'touch /tmp/civicops-owned') }}"
 TRAVERSAL = "../../../../tmp/civicops-owned"
+NEST = "[" * 50_000 + "]" * 50_000
 STEERING = {chr(code) for code in [*range(0x20), *range(0x7F, 0xA0), 0x202E]} - {"\n"}
 
 
@@ -64,24 +65,34 @@ def test_a_host_that_lies_about_everything(make_town: MakeTown, shared_hosts: di
     assert "\x1b" not in journal.read_text()
 
 
+def body(value: object) -> str:
+    """A document's body as a module sends it."""
+    return json.dumps(value)
+
+
 ANSWERS = {
     "facts that would make the controller run commands": {
         "changed": True,
         "ansible_facts": {"ansible_connection": "local", "ansible_python_interpreter": "/tmp/civicops-owned"},
         "add_host": {"host_name": "x"},
-        "document": {"identity": {"hostname": "x"}},
+        "document": body({"identity": {"hostname": "x"}}),
         "warnings": [ESCAPES],
         "deprecations": [{"msg": ESCAPES, "version": "1"}],
         "exception": ESCAPES,
     },
-    "a document of the wrong types": {"document": {"identity": [1, 2], "packages": "all", "users": {"root": 1}}},
-    "a document that is a text": {"document": TEMPLATE},
+    "a document of the wrong types": {"document": body({"identity": [1, 2], "packages": "all", "users": {"root": 1}})},
+    "a document that is a text": {"document": body(TEMPLATE)},
+    "a document that is no JSON": {"document": f"{ESCAPES}{TEMPLATE}"},
+    "a document that is no text": {"document": {"identity": {"hostname": "x"}}},
+    "a document that ends early and goes on": {"document": '{"identity":{}},"town":"otherville","host":"bookworm"'},
+    "numbers that are none": {"document": '{"host_time":NaN,"took_seconds":1e999}'},
     "no document": {"changed": False, "msg": f"{ESCAPES}{SCRIPT}"},
     "a failure with escapes": {"failed": True, "msg": f"{ESCAPES}{TEMPLATE}", "module_stderr": ESCAPES},
-    "an unreachable that is none": {"unreachable": True, "msg": ESCAPES, "document": {}},
-    "another town's document": {"document": {"town": "otherville"}, "town": "otherville", "schema": "civicops/run/1"},
-    "a deep nest": {"document": {"identity": "@NEST@"}},
-    "ten megabytes": {"document": {"identity": {"hostname": "@HUGE@"}}},
+    "an unreachable that is none": {"unreachable": True, "msg": ESCAPES, "document": "{}"},
+    "another town's document": {"document": body({"town": "otherville"}), "town": "otherville"},
+    "a deep nest": {"document": '{"identity":@NEST@}'},
+    "a deep nest around it": {"document": "{}", "more": "@NEST@"},
+    "ten megabytes": {"document": body({"identity": {"hostname": "@HUGE@"}})},
     "no JSON": None,
 }
 
@@ -91,7 +102,7 @@ def test_a_python_that_answers_what_it_likes(make_town: MakeTown, shared_hosts: 
     evil = shared_hosts["trixie"]
     town = make_town("demo", use={name: shared_hosts[name] for name in ("bookworm", "trixie")})
     text = "\x1b[31m{{ 7*7 }}" if ANSWERS[what] is None else json.dumps(ANSWERS[what])
-    text = text.replace('"@NEST@"', "[" * 50_000 + "]" * 50_000).replace("@HUGE@", "A" * 10_000_000)
+    text = text.replace('"@NEST@"', NEST).replace("@NEST@", NEST).replace("@HUGE@", "A" * 10_000_000)
     evil.write("/root/answer", text)
     before = outside(town)
     evil.replace_python("#!/bin/sh\ncat > /dev/null\ncat /root/answer\n")
