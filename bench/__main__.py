@@ -19,11 +19,13 @@ def main() -> int:
     """Run the parts that were asked for; 1 where a target is missed."""
     names = [module.name for module in pkgutil.iter_modules(parts.__path__)]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("part", nargs="*", choices=[*names, []], help=f"of {', '.join(names)}; all without")
+    parser.add_argument("part", nargs="*", help=f"of {', '.join(names)}; all without")
     parser.add_argument("--rounds", type=int, nargs=2, default=(9, 5), help="rounds with one host, with ten")
     parser.add_argument("--documents", type=int, default=100_000, help="documents in the ledger")
     parser.add_argument("--no-page", action="store_true", help="leave docs/bench.md as it is")
     asked = parser.parse_args()
+    if unknown := set(asked.part) - set(names):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     options = Options(rounds_one=asked.rounds[0], rounds_ten=asked.rounds[1], documents=asked.documents)
     modules = {name: importlib.import_module(f"bench.parts.{name}") for name in names}
     missed: list[Target] = []

@@ -162,17 +162,16 @@ def _town() -> Iterator[_Bench]:
     podman.sweep()
     specs = {f"host{number:02}": Spec(updates=True) for number in range(1, HOSTS + 1)}
     hosts = start_hosts(specs)
-    folder = Path(tempfile.mkdtemp(prefix="civicops-bench-"))
     try:
+        folder = Path(tempfile.mkdtemp(prefix="civicops-bench-"))
         town = Town("bench", hosts, folder, specs)
-        bench = _Bench(town)
         try:
-            yield bench
+            yield _Bench(town)
         finally:
-            bench.connections.close()
+            Connections(town.sockets).close()
             town.close()
+            shutil.rmtree(folder, ignore_errors=True)  # an interrupted play may still be writing
     finally:
-        shutil.rmtree(folder)
         podman.remove(*(host.container for host in hosts.values()))
 
 
@@ -188,7 +187,7 @@ class _Bench:
         for key, way in WAYS.items():
             play = {"hosts": "all", "gather_facts": False, "tasks": list(way.tasks)}
             self._playbook(key).write_text(json.dumps([play]))
-        self.connections = Connections(town.sockets)
+        self._connections = Connections(town.sockets)
         self._processors = {name: HostProcessor(host) for name, host in town.hosts.items()}
         self.pending = next(iter(town.hosts.values())).pending_updates()
         if self.pending < PENDING_AT_LEAST:
@@ -229,12 +228,12 @@ class _Bench:
         if way.env is not None:
             env |= _RECORDING | dict(way.env)
         hosts = [self._processors[name] for name in names]
-        on_hosts, connections = sum(host.seconds() for host in hosts), self.connections.seconds()
+        on_hosts, connections = sum(host.seconds() for host in hosts), self._connections.seconds()
         programs, start = children_seconds(), time.perf_counter()
         playbook = way.playbook or self._playbook(key)
         done = self._town.controller.playbook(playbook, "--limit", ",".join(names), **env)
         wall = time.perf_counter() - start
-        controller = children_seconds() - programs + self.connections.seconds() - connections
+        controller = children_seconds() - programs + self._connections.seconds() - connections
         host = (sum(host.seconds() for host in hosts) - on_hosts) / len(hosts) - self.idle * wall
         if done.returncode:
             raise RuntimeError(f"{way.label}: exit {done.returncode}\n{done.stdout}{done.stderr}")
