@@ -16,6 +16,9 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+from civicops.ledger.bounds import out_of_bounds
+from civicops.text import printable
+
 Status = Literal["accepted", "rejected", "pending"]
 
 _SCHEMA_NAME = re.compile(r"civicops/([a-z][a-z0-9-]{0,40})/([1-9][0-9]{0,3})")
@@ -80,6 +83,8 @@ def check_body(kind: str, version: int, body: Any) -> None:
     :raises DocumentError: with the first violation and where it is; the offending value itself is not repeated.
     """
     validator, limit = _checker(kind, version)
+    if (wrong := out_of_bounds(body)) is not None:
+        raise DocumentError(wrong)
     try:
         size = len(canonical(body))
         if size > limit:
@@ -88,7 +93,8 @@ def check_body(kind: str, version: int, body: Any) -> None:
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"the body can't be checked: {type(error).__name__}") from error
     if violation is not None:
-        place = "/".join(str(part)[:40] for part in violation.absolute_path) or "(top)"
+        # Keys come from the host, and a database may refuse what steers a terminal (NUL).
+        place = "/".join(printable(part, 40) for part in violation.absolute_path) or "(top)"
         raise DocumentError(f"at {place[:200]}: breaks the rule {violation.validator!r} of {kind}/{version}")
 
 
@@ -137,7 +143,7 @@ def _check_envelope(envelope: Any, town: str, now: datetime) -> None:
     for name in (*_ENVELOPE_STRINGS, "schema"):
         value = envelope.get(name)
         # Only a document about no host at all, such as a run, has none.
-        if not isinstance(value, str) or len(value) > _NAME_LIMIT or (not value and name != "host"):
+        if not isinstance(value, str) or len(value) > _NAME_LIMIT or "\0" in value or (not value and name != "host"):
             raise DocumentError(f"the envelope's {name!r} is missing or no short text")
     target = envelope.get("target")
     if target is not None and not (isinstance(target, str) and len(target) <= _NAME_LIMIT):

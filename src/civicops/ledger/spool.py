@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from civicops.ledger.bounds import out_of_bounds
 from civicops.state import TownState, locked, write_durably
 
 ALIVE = ".alive"
@@ -93,7 +94,9 @@ def write(
     }
     try:
         data = json.dumps(envelope, separators=(",", ":"), allow_nan=False).encode("ascii")
-        refused = f"the document has {len(data)} bytes; the limit is {SPOOL_LIMIT}" if len(data) > SPOOL_LIMIT else ""
+        refused = out_of_bounds(body) or ""
+        if len(data) > SPOOL_LIMIT:
+            refused = f"the document has {len(data)} bytes; the limit is {SPOOL_LIMIT}"
     except (ValueError, TypeError, RecursionError) as error:
         refused = f"the answer is not JSON: {type(error).__name__}"
     if refused:
@@ -115,6 +118,9 @@ def ended_runs(state: TownState) -> Iterator[Path]:
     for directory in sorted(state.spool.iterdir()):
         if directory.is_symlink() or not directory.is_dir():
             continue
-        with locked(directory / ALIVE) as ended:
-            if ended:
-                yield directory
+        try:
+            with locked(directory / ALIVE) as ended:
+                if ended:
+                    yield directory
+        except FileNotFoundError:
+            continue  # another civicops has just emptied and removed it

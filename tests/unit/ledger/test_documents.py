@@ -57,7 +57,10 @@ def test_a_good_one_is_accepted() -> None:
         ({"body": None}, "type"),
         ({"body": {"outcome": "fine", "task": "t", "reason": "r"}}, "outcome"),
         ({"body": {"outcome": "failed", "task": "t", "reason": "r" * 1001}}, "maxLength"),
-        ({"body": {"outcome": "failed", "task": "t", "reason": "r", "more": "x" * 9000}}, "limit for contact is 8192"),
+        (
+            {"body": {"outcome": "failed", "task": "t", "reason": "r", "more": "x" * 40000}},
+            "limit for contact is 32768",
+        ),
         ({"refused": "too large"}, "too large"),
     ],
 )
@@ -98,3 +101,35 @@ def test_every_schema_has_a_size_limit_and_is_itself_valid() -> None:
         validator, limit = documents._checker(kind, version)
         Draft202012Validator.check_schema(validator.schema)
         assert limit > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (10**400, "64 bits"),
+        (-(1 << 64), "64 bits"),
+        (1e300, "64 bits"),
+        ([{"deep": [[[[10**30]]]]}], "64 bits"),
+        (json.loads("[" * 40 + "]" * 40), "nested deeper than 32"),
+        (json.loads('{"a":' * 900 + "1" + "}" * 900), "nested deeper than 32"),
+    ],
+)
+def test_what_no_reader_can_calculate_with_is_refused(more: Any, reason: str) -> None:
+    body = {"outcome": "failed", "task": "t", "reason": "r", "more": more}
+    document = read(body=body)
+    assert (document.status, document.host) == ("rejected", "web1")
+    assert reason in (document.reason or "")
+
+
+def test_a_reason_holds_nothing_that_a_database_refuses_or_a_terminal_acts_on() -> None:
+    """PostgreSQL takes no NUL: one such reason would keep every document of the spool from getting in."""
+    body = {"host_time": None, "seen_as_root": True, "unread": [], "ssh": {"settings": {"\x00\x1b[31m\u202e": 5}}}
+    document = read(schema="civicops/host-facts/1", body=body)
+    assert document.status == "rejected"
+    assert (document.reason or "").isprintable()
+
+
+def test_the_longest_reason_of_a_contact_is_let_in() -> None:
+    assert (
+        read(body={"outcome": "failed", "task": "\U0001f600" * 255, "reason": "\U0001f600" * 1000}).status == "accepted"
+    )

@@ -38,7 +38,10 @@ def test_of_a_tasks_retries_the_last_attempt_stays(state: TownState) -> None:
         assert (entry.attempt, ledger.body(entry)["reason"]) == (2, "second")
 
 
-@pytest.mark.parametrize("body", [float("nan"), {"x": object()}, "x" * (spool.SPOOL_LIMIT + 1)])
+DEEP = json.loads("[" * 300 + "]" * 300)
+
+
+@pytest.mark.parametrize("body", [float("nan"), {"x": object()}, "x" * (spool.SPOOL_LIMIT + 1), DEEP, {"x": 10**400}])
 def test_what_is_no_json_or_too_large_becomes_a_rejection(state: TownState, body: object) -> None:
     path = put("web1", body)
     assert path.stat().st_size < 1000
@@ -138,3 +141,15 @@ def test_whatever_a_host_answers_ends_in_the_ledger_once(state: TownState, body:
         ingest(ledger, state)
         assert ledger.anchor().count == before + 1
         assert list(state.spool.iterdir()) == []
+
+
+def test_an_ingest_that_another_one_overtakes_goes_on(state: TownState, monkeypatch: pytest.MonkeyPatch) -> None:
+    put("web1")
+    put("web2", origin=Origin("riverton", "run-2", "checkup"))
+    listed = sorted(state.spool.iterdir())
+    for path in listed[0].iterdir():
+        path.unlink()
+    listed[0].rmdir()
+    monkeypatch.setattr(Path, "iterdir", lambda _path: iter(listed))
+    monkeypatch.setattr(Path, "is_dir", lambda _path: True)
+    assert [path.name for path in spool.ended_runs(state)] == ["run-2"]
