@@ -68,14 +68,17 @@ def anchor(
     inventories: Inventories = None,
 ) -> None:
     """Print the ledger's anchor: its head's number and hash."""
-    from civicops.ledger.store import Ledger
+    from civicops.ledger.store import Ledger, LedgerError
 
     loaded, state = open_town(town, inventories)
     with Ledger(loaded.id, state=state) as ledger:
         current = ledger.anchor()
     if append is not None:
-        with append.open("a", encoding="utf-8") as stream:
-            stream.write(f"{loaded.id} {current}\n")
+        try:
+            with append.open("a", encoding="utf-8") as stream:
+                stream.write(f"{loaded.id} {current}\n")
+        except OSError as error:
+            raise LedgerError(f"{append}: can't be written: {error.strerror}") from error
     typer.echo(str(current))
 
 

@@ -144,13 +144,20 @@ class Ledger:
     def __init__(self, town: str, *, state: TownState | None = None, url: str | None = None) -> None:
         self.town = town
         template = url or os.environ.get("CIVICOPS_LEDGER_URL")
-        if template:
-            address = sa.make_url(template.replace("{town}", town))
-        else:
-            address = sa.URL.create("sqlite", database=str((state or TownState(town)).ledger))
-        self._engine = _engine(address)
         try:
-            self._prepare(address)
+            if template:
+                address = sa.make_url(template.replace("{town}", town))
+            else:
+                address = sa.URL.create("sqlite", database=str((state or TownState(town)).ledger))
+            self._engine = _engine(address)
+        except (sa.exc.ArgumentError, ImportError, ValueError) as error:
+            raise LedgerError(
+                f"CIVICOPS_LEDGER_URL can't be used ({' '.join(str(error).split())[:200]}): give "
+                "postgresql+psycopg://USER@HOST/DATABASE, and install civicops[postgresql]"
+            ) from error
+        self._place = address.render_as_string()
+        try:
+            self._prepare()
         except BaseException:
             self._engine.dispose()
             raise
@@ -164,24 +171,20 @@ class Ledger:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _prepare(self, address: sa.URL) -> None:
+    def _prepare(self) -> None:
         from civicops.ledger.versions import bring_up_to_date
 
-        try:
+        with self._told():
             bring_up_to_date(self._engine)
             owner = self._owner() or self._begin()
-        except sa.exc.SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            message = " ".join(str(cause).split())[:300]
-            raise LedgerError(f"{address.render_as_string()}: the ledger can't be opened: {message}") from error
         if owner != self.town:
             raise LedgerError(
-                f"{address.render_as_string()}: this is the ledger of {owner}, not of {self.town}; "
+                f"{self._place}: this is the ledger of {owner}, not of {self.town}; "
                 "give each town its own: put {town} into CIVICOPS_LEDGER_URL"
             )
 
     def _owner(self) -> str | None:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.scalar(sa.select(head.c.town))
 
     def _begin(self) -> str:
@@ -193,8 +196,26 @@ class Ledger:
         return self.town
 
     @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the database says (full, damaged, gone, locked) becomes one line that names it."""
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            message = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+            raise LedgerError(f"{self._place}: the ledger can't be used: {message}") from error
+
+    @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with self._engine.connect().execution_options(civicops_write=True) as connection, connection.begin():
+        with (
+            self._told(),
+            self._engine.connect().execution_options(civicops_write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def _reading(self, **options: Any) -> Iterator[sa.Connection]:
+        with self._told(), self._engine.connect().execution_options(**options) as connection:
             yield connection
 
     # --- writing -----------------------------------------------------------------
@@ -243,7 +264,7 @@ class Ledger:
 
     def anchor(self) -> Anchor:
         """The ledger's head now."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             count, digest = connection.execute(sa.select(head.c.count, head.c.hash)).one()
         return Anchor(count, digest)
 
@@ -258,7 +279,7 @@ class Ledger:
     def previous(self, latest: Iterable[Entry]) -> dict[str, Entry]:
         """For each given entry, the one of the same kind and host before it and of another run, where there is one."""
         found = {}
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             for entry in latest:
                 row = connection.execute(
                     sa.select(*_ENTRY_COLUMNS)
@@ -278,7 +299,7 @@ class Ledger:
     def newest(self, kind: str, limit: int) -> list[Entry]:
         """The newest entries of a kind, newest first."""
         query = sa.select(*_ENTRY_COLUMNS).where(entries.c.kind == kind).order_by(entries.c.seq.desc()).limit(limit)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [Entry(**row._mapping) for row in connection.execute(query)]
 
     def body(self, entry: Entry) -> Any:
@@ -289,7 +310,7 @@ class Ledger:
         """The bodies of entries by their hash; redacted ones are missing."""
         digests = sorted({entry.body for entry in wanted})
         found: dict[str, Any] = {}
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             for start in range(0, len(digests), _CHUNK):
                 query = sa.select(bodies.c.hash, bodies.c.packed).where(
                     bodies.c.hash.in_(digests[start : start + _CHUNK]), bodies.c.packed.is_not(None)
@@ -300,7 +321,7 @@ class Ledger:
 
     def _entries(self, wanted: sa.ColumnElement[bool]) -> list[Entry]:
         query = sa.select(*_ENTRY_COLUMNS).where(wanted).order_by(entries.c.seq)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [Entry(**row._mapping) for row in connection.execute(query)]
 
     def walk(self) -> Iterator[tuple[dict[str, Any], bytes | None]]:
@@ -310,7 +331,7 @@ class Ledger:
             .select_from(entries.outerjoin(bodies, entries.c.body == bodies.c.hash))
             .order_by(entries.c.seq)
         )
-        with self._engine.connect().execution_options(yield_per=500) as connection:
+        with self._reading(yield_per=500) as connection:
             for row in connection.execute(query):
                 values = dict(row._mapping)
                 packed, body_row = values.pop("packed"), values.pop("body_row")

@@ -32,7 +32,15 @@ def verify(ledger: Ledger, anchors: Sequence[Anchor] = (), *, most: int = 20) ->
     previous, count = genesis(ledger.town), 0
     if (start := wanted.pop(0, None)) and start.hash != previous:
         verdict.problems.append("the anchor of the empty ledger is of another town")
-    for row, packed in ledger.walk():
+    rows = ledger.walk()
+    while True:
+        try:
+            row, packed = next(rows)
+        except StopIteration:
+            break
+        except LedgerError as error:
+            verdict.problems.append(f"after row {count}: {error}")
+            return verdict
         count += 1
         missing = row.pop("body_missing")
         if row["seq"] != count:

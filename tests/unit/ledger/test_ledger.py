@@ -153,7 +153,7 @@ def test_an_anchor_still_holds_after_more_was_appended(ledger: Ledger) -> None:
 def test_a_failed_append_leaves_nothing_behind(ledger: Ledger) -> None:
     ledger.append([document("a")])
     before = ledger.anchor()
-    with pytest.raises(sa.exc.SQLAlchemyError):
+    with pytest.raises(LedgerError):
         ledger.append([document("b", 5), document(None, 6)])  # type: ignore[arg-type]
     assert ledger.anchor() == before
     assert verify(ledger).good
@@ -182,8 +182,28 @@ def test_a_ledger_of_a_newer_civicops_is_refused(state: TownState) -> None:
 
 def test_what_is_no_database_is_told_in_a_line(state: TownState) -> None:
     state.ledger.write_bytes(b"this is no database, this is a text of some length" * 100)
-    with pytest.raises(LedgerError, match="can't be opened"):
+    with pytest.raises(LedgerError, match="can't be used"):
         Ledger("riverton", state=state)
+
+
+def test_a_damaged_ledger_is_told_in_a_line(state: TownState) -> None:
+    with Ledger("riverton", state=state) as ledger:
+        ledger.append([document(f"host-{number}", number) for number in range(300)])
+    damaged = bytearray(state.ledger.read_bytes())
+    for page in range(len(damaged) // 8192, len(damaged) // 4096):
+        damaged[page * 4096 : page * 4096 + 64] = b"\xff" * 64
+    state.ledger.write_bytes(damaged)
+    with Ledger("riverton", state=state) as ledger:
+        assert any("can't be used: " in problem for problem in verify(ledger).problems)
+        with pytest.raises(LedgerError, match=f"{state.ledger}: the ledger can't be used: "):
+            ledger.of_run("r1")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuch://u:secret@h/x", "mysql://u:secret@h/x", "postgresql://h:x/y"])
+def test_an_address_that_can_not_be_used_is_told_in_a_line(url: str) -> None:
+    with pytest.raises(LedgerError, match="CIVICOPS_LEDGER_URL can't be used") as told:
+        Ledger("riverton", url=url)
+    assert "secret" not in str(told.value)
 
 
 def test_the_newest_revision_is_the_one_that_is_compared() -> None:
