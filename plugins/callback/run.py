@@ -23,7 +23,6 @@ notes:
   - E(CIVICOPS_INGEST=later) leaves the documents in the spool, where the next C(civicops) command finds them.
 """
 
-import getpass
 import os
 import time
 from pathlib import Path
@@ -55,6 +54,9 @@ class CallbackModule(CallbackBase):
         self._unreachable: set[str] = set()
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
+        # A playbook that another one started must not write into that one's run, whatever goes wrong here.
+        for name in ("TOWN", "RUN", "JOB"):
+            os.environ.pop(f"CIVICOPS_ACTIVE_{name}", None)
         if (remedy := package.missing()) is not None:
             self._display.warning(f"civicops.town.run records nothing: {remedy}")
             return
@@ -134,7 +136,7 @@ class CallbackModule(CallbackBase):
             "started_at": self._started_at,
             "ended_at": package.spool.now(),
             "limit": None if limit is None else package.text.printable(limit, 1000),
-            "user": package.text.printable(getpass.getuser(), 255),
+            "user": package.text.printable(package.state.user_name(), 255),
             "ansible": ansible_version,
             "hosts": hosts,
         }

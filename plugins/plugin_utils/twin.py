@@ -18,6 +18,9 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.civicops.town.plugins.plugin_utils import package
 
+# The longest host name that the ledger takes.
+_NAME_LIMIT = 255
+
 
 class DocumentAction(ActionBase):
     """Base class; a twin sets `kind` and `version`, and may give a `summary`."""
@@ -63,6 +66,11 @@ class DocumentAction(ActionBase):
     def _refuse_what_breaks_the_origin(self, host: str) -> None:
         if self._task.async_val:
             raise AnsibleActionFail(f"{self._task.action} can't run with async: its document would be lost")
+        if len(host) > _NAME_LIMIT:
+            raise AnsibleActionFail(
+                f"the inventory's name of this host has {len(host)} characters; a document's host has {_NAME_LIMIT} at "
+                "most: give it a shorter one, and this one as its ansible_host"
+            )
         delegate = self._task.delegate_to
         if delegate and delegate != host:
             raise AnsibleActionFail(f"{self._task.action} can't be delegated: a document names the host that answered")
