@@ -6,6 +6,7 @@ Standard library only: Ansible's workers import this, once per host.
 from __future__ import annotations
 
 import fcntl
+import getpass
 import os
 import re
 import stat
@@ -24,7 +25,18 @@ class StateError(Exception):
 def state_root() -> Path:
     """`$CIVICOPS_STATE`, else `~/.local/state/civicops`."""
     configured = os.environ.get("CIVICOPS_STATE")
-    return Path(configured).expanduser().absolute() if configured else Path.home() / ".local/state/civicops"
+    try:
+        return Path(configured).expanduser().absolute() if configured else Path.home() / ".local/state/civicops"
+    except RuntimeError as error:  # a user without a home, or `~nobody-of-that-name`
+        raise StateError("no home directory for the state; set CIVICOPS_STATE to a directory of your own") from error
+
+
+def user_name() -> str:
+    """Who runs this; the number where the system knows no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.geteuid()}"
 
 
 def private_directory(path: Path) -> Path:
@@ -108,9 +120,13 @@ def locked(path: Path) -> Iterator[bool]:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole, or not at all, after a crash: temporary file, fsync, rename, fsync."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Write a file so that it is there whole, or not at all, after a crash: temporary file, fsync, rename, fsync.
+
+    The temporary file is always a new one: where others may write too, such as a report's `--output`, one of that
+    name might be theirs.
+    """
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -46,6 +47,11 @@ def _main(
     pass
 
 
+# A full disk, a place that may not be written to, and the like: for the caller to mend, not for us.
+_NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE}
+_INTERRUPTED = 130
+
+
 def _status_of(error: Exception) -> ExitStatus:
     """What an error means to the caller. Imports are cheap here: whoever raised it has done them."""
     from civicops.ledger.store import LedgerError
@@ -54,11 +60,24 @@ def _status_of(error: Exception) -> ExitStatus:
     from civicops.state import StateError
     from civicops.town import TownFileError
 
+    if isinstance(error, OSError) and error.errno in _NOT_OURS:
+        return ExitStatus.BAD_INPUT
     if isinstance(error, RunLockedError):
         return ExitStatus.NOT_ALLOWED
     if isinstance(error, (TownFileError, RunError, NoSuchRunError, LedgerError, StateError)):
         return ExitStatus.BAD_INPUT
     return ExitStatus.OUR_FAULT
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file or the output could not be written'}: {error.strerror}"
+    return str(error)
+
+
+def _drop_output() -> None:
+    """What is left for an output that can't be written must not fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(arguments: list[str] | None = None) -> Any:
@@ -67,15 +86,20 @@ def run(arguments: list[str] | None = None) -> Any:
         app(args=arguments)
     except KeyboardInterrupt:
         sys.exit(ExitStatus.CANCELLED)
+    except SystemExit as end:
+        # Typer's own word for Ctrl-C.
+        sys.exit(ExitStatus.CANCELLED if end.code == _INTERRUPTED else end.code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(ExitStatus.DONE)
     except Exception as error:
         status = _status_of(error)
+        if isinstance(error, OSError) and error.filename is None:
+            _drop_output()
         if status is ExitStatus.OUR_FAULT:
             traceback.print_exc()
             print("civicops: this is a fault of ours; please report what stands above", file=sys.stderr)
         else:
-            for line in str(error).splitlines() or [type(error).__name__]:
+            for line in _told(error).splitlines() or [type(error).__name__]:
                 print(f"civicops: {printable(line, 2000)}", file=sys.stderr)
         sys.exit(status)

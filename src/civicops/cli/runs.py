@@ -54,8 +54,10 @@ def checkup(
     inventories: Inventories = None,
 ) -> None:
     """Look at a town's hosts, read-only, and write a report. Changes nothing on a host."""
-    from civicops.report.write import write_report
+    from civicops.report.write import check_directory, write_report
 
+    if output is not None:
+        check_directory(output)  # before a run of an hour, not after it
     name, title, state, result = _execute(
         "checkup",
         town,
@@ -176,13 +178,17 @@ def _execute(
         label, at, source = identity.rpartition("@")
         if not at or not label or not Path(source).is_file():
             raise typer.BadParameter(f"--vault-id {identity}: give LABEL@FILE, with a file that holds the password")
+    limit = _checked_limit(limit)
     loaded, state = open_town(town, inventories)
     for name in dropped_proxies(dict(os.environ)):
         typer.echo(
             f"civicops: ${name} holds a password, so the run does not get it (it would stand in its artifacts)",
             err=True,
         )
-    password = typer.prompt("BECOME password", hide_input=True, err=True) if ask_become_pass else None
+    try:
+        password = typer.prompt("BECOME password", hide_input=True, err=True) if ask_become_pass else None
+    except typer.Abort as error:
+        raise typer.BadParameter("--ask-become-pass: no password was given") from error
     request = RunRequest(
         town=loaded.id,
         inventory=loaded.directory.absolute(),
@@ -201,6 +207,27 @@ def _execute(
     for line in sorted(_known_hosts(state) - known_before):
         typer.echo(f"civicops: first contact, compare with the host's own: {_fingerprint(line)}", err=True)
     return loaded.id, loaded.name, state, result
+
+
+def _checked_limit(limit: str | None) -> str | None:
+    """The limit as it is handed on. One that names nobody is refused: for Ansible it would mean every host."""
+    if limit is None:
+        return None
+    parts = []
+    for part in limit.split(","):
+        if part.startswith("@"):
+            file = Path(part[1:]).expanduser().absolute()
+            try:
+                empty = not file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise typer.BadParameter(f"--limit {part}: can't be read: {error}") from error
+            if empty:
+                raise typer.BadParameter(f"--limit {part}: the file is empty, which would mean every host")
+            part = f"@{file}"
+        parts.append(part)
+    if not any(character.isalnum() or character in "*~." for character in limit):
+        raise typer.BadParameter(f"--limit {limit!r} names no host, which would mean every host")
+    return ",".join(parts)
 
 
 def _absolute(identity: str) -> str:

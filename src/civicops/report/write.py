@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,19 @@ def write_report(town: str, name: str, state: TownState, directory: Path | None 
     except OSError as error:
         raise StateError(f"{path}: can't be written: {error.strerror}; choose another --output") from error
     return Written(path, summary(report))
+
+
+def check_directory(directory: Path) -> None:
+    """Make a report's directory, or make sure that it can be written to.
+
+    :raises StateError: it can't.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"{directory}: can't be made: {error.strerror}; choose another --output") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise StateError(f"{directory}: can't be written to by this user; choose another --output")
 
 
 def figures(town: str, name: str, state: TownState) -> dict[str, Any]:

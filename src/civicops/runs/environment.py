@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from civicops.state import StateError, TownState, private_directory, write_durably
 
-_KEPT = ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "TERM")
+_KEPT = ("HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "TERM")
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CALLBACK = "civicops.town.run"
 _FORKS = 50
@@ -28,7 +28,8 @@ def kept_environment(source: dict[str, str], *, ssh_agent: bool) -> dict[str, st
     a password in them are left out: ansible-runner writes a run's environment to its artifacts.
     """
     kept = {name: source[name] for name in _KEPT if name in source}
-    kept |= {name: value for name, value in source.items() if name.startswith("LC_")}
+    # Ansible refuses every locale but UTF-8, and one that is not installed: LC_ALL=C in a script, en_US over SSH.
+    kept["LC_ALL"] = "C.UTF-8"
     for name in (*_PROXIES, *(proxy.upper() for proxy in _PROXIES)):
         if name in source and not _holds_password(source[name]):
             kept[name] = source[name]
@@ -83,6 +84,8 @@ def run_environment(
         "ANSIBLE_INVENTORY_IGNORE_REGEX": ",".join(
             dict.fromkeys([*_listed(settings, "inventory_ignore_patterns"), *_NO_INVENTORY])
         ),
+        # Otherwise a mistake in the inventory leaves out the hosts after it, and the run is "done" without them.
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
         "ANSIBLE_PIPELINING": "True",
         # ansible-runner turns it off unless it is said.
         "ANSIBLE_HOST_KEY_CHECKING": "True",

@@ -95,7 +95,11 @@ def read_run(state: TownState, run: str) -> RunRecord:
 def read_events(state: TownState, run: str) -> list[RunEvent]:
     """The events of one run; a last line that a crash cut off is left out."""
     events = []
-    for line in (state.runs / run / "journal.jsonl").read_bytes().splitlines():
+    try:
+        lines = (state.runs / run / "journal.jsonl").read_bytes().splitlines()
+    except FileNotFoundError:
+        return []  # killed before its first event
+    for line in lines:
         try:
             events.append(RunEvent(**json.loads(line)))
         except ValueError:

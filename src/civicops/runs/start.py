@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import secrets
 import shlex
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from civicops.runs.environment import run_environment, site_of
 from civicops.runs.jobs import Job
 from civicops.runs.journal import Journal, RunOrder, State
 from civicops.runs.observers import RunEvent, RunObserver, What
-from civicops.state import TownState, locked
+from civicops.state import TownState, locked, user_name
 from civicops.text import printable
 
 _EVENTS: dict[str, What] = {
@@ -105,12 +106,20 @@ def start(request: RunRequest, state: TownState, observers: Sequence[RunObserver
             job=request.job.name,
             limit=request.limit,
             check=request.check,
-            user=getpass.getuser(),
+            user=user_name(),
             pid=os.getpid(),
             started_at=now(),
         )
         journal = Journal(directory, order)
-        runner = _prepare(request, state, directory, run, _Relay([journal, *observers]), journal.cancel_wanted)
+        interrupted = stack.enter_context(_interruptible())
+        runner = _prepare(
+            request,
+            state,
+            directory,
+            run,
+            _Relay([journal, *observers]),
+            lambda: interrupted.is_set() or journal.cancel_wanted(),
+        )
         runner.run()
         with Ledger(request.town, state=state) as ledger:
             ingest(ledger, state)
@@ -121,6 +130,30 @@ def start(request: RunRequest, state: TownState, observers: Sequence[RunObserver
             raise RunError(f"Ansible ended with status {runner.rc} before a host was asked: {message}")
         journal.end(state=result.state, ended_at=now(), exit_status=result.exit_status, message=result.message)
         return result
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Ctrl-C, or an end that the system asks for, cancels the run: it is recorded, and keeps what it has."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def interrupt(number: int, _frame: object) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt  # asked twice: at once
+        interrupted.set()
+
+    for one, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup
+            signal.signal(one, interrupt)
+    try:
+        yield interrupted
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def take_in(town: str, state: TownState) -> Taken:
@@ -173,7 +206,7 @@ def _prepare(
     for vault_id in request.vault_ids:
         arguments += ["--vault-id", vault_id]
     if request.limit is not None:
-        arguments += ["--limit", request.limit]
+        arguments.append(f"--limit={request.limit}")
     if request.check:
         arguments += ["--check", "--diff"]
     passwords = None
@@ -204,6 +237,8 @@ def _prepare(
                 "job_timeout": int(request.job.timeout.total_seconds()),
             },
             suppress_env_files=True,
+            # Not on disk: its files are named after hosts, and an inventory may call one `../x`.
+            fact_cache_type="memory",
             quiet=True,
             event_handler=relay,
             cancel_callback=cancel_wanted,
