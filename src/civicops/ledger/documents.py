@@ -70,7 +70,7 @@ def known_kinds() -> dict[str, int]:
 
 @cache
 def _checker(kind: str, version: int) -> tuple[Any, int]:
-    from jsonschema import Draft202012Validator
+    from jsonschema_rs import Draft202012Validator
 
     path = resources.files("civicops.ledger").joinpath("schemas", f"{kind}-{version}.json")
     schema = json.loads(path.read_text(encoding="utf-8"))
@@ -82,6 +82,8 @@ def check_body(kind: str, version: int, body: Any) -> None:
 
     :raises DocumentError: with the first violation and where it is; the offending value itself is not repeated.
     """
+    from jsonschema_rs import ValidationError
+
     validator, limit = _checker(kind, version)
     if (wrong := out_of_bounds(body)) is not None:
         raise DocumentError(wrong)
@@ -89,13 +91,14 @@ def check_body(kind: str, version: int, body: Any) -> None:
         size = len(canonical(body))
         if size > limit:
             raise DocumentError(f"the body has {size} bytes; the limit for {kind} is {limit}")
-        violation = next(iter(validator.iter_errors(body)), None)
+        validator.validate(body)
+    except ValidationError as violation:
+        # Keys come from the host, and a database may refuse what steers a terminal (NUL).
+        place = "/".join(printable(part, 40) for part in violation.instance_path) or "(top)"
+        rule = next(part for part in reversed(violation.schema_path) if isinstance(part, str))
+        raise DocumentError(f"at {place[:200]}: breaks the rule {rule!r} of {kind}/{version}") from None
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"the body can't be checked: {type(error).__name__}") from error
-    if violation is not None:
-        # Keys come from the host, and a database may refuse what steers a terminal (NUL).
-        place = "/".join(printable(part, 40) for part in violation.absolute_path) or "(top)"
-        raise DocumentError(f"at {place[:200]}: breaks the rule {violation.validator!r} of {kind}/{version}")
 
 
 def parse(data: bytes, town: str, *, now: datetime) -> Document:

@@ -144,7 +144,7 @@ def _host(
     if contact and contact.seq > answered and contact.body in bodies:
         body = bodies[contact.body]
         missed, missed_at = f"{body['outcome']}: {body['reason']}", contact.collected_at
-    if refused and refused.seq > answered:
+    if refused and refused.seq > max(answered, contact.seq if contact else 0):
         missed, missed_at = f"its answer was refused: {refused.reason}", refused.collected_at
     figures: list[Figure] = []
     changed: list[str] = []
