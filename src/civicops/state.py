@@ -45,12 +45,15 @@ def private_directory(path: Path) -> Path:
     :raises StateError: it can't be made, or is not so.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        info = path.lstat()
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        info, above = path.lstat(), path.parent.stat()
     except OSError as error:
         raise StateError(f"{path}: {error.strerror}; set CIVICOPS_STATE to a directory of your own") from error
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o077:
         raise StateError(f"{path} must be a directory of the user who runs civicops, mode 0700")
+    if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
+        raise StateError(f"{path.parent} lets everybody replace {path.name}: chmod o-w {path.parent}")
     return path
 
 

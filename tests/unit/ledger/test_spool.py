@@ -153,3 +153,19 @@ def test_an_ingest_that_another_one_overtakes_goes_on(state: TownState, monkeypa
     monkeypatch.setattr(Path, "iterdir", lambda _path: iter(listed))
     monkeypatch.setattr(Path, "is_dir", lambda _path: True)
     assert [path.name for path in spool.ended_runs(state)] == ["run-2"]
+
+
+def test_a_state_that_others_could_replace_is_refused(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        TownState("riverton", tmp_path / "new" / "state").directory("spool")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "state").stat().st_mode & 0o022 == 0
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    with pytest.raises(StateError, match="chmod o-w"):
+        TownState("riverton", open_to_all).directory()
+    open_to_all.chmod(0o1777)
+    TownState("riverton", open_to_all).directory()
