@@ -50,7 +50,7 @@ def civicops(environment: dict[str, str], *arguments: str, **more: str) -> subpr
 @pytest.mark.parametrize(
     ("arguments", "more", "told"),
     [
-        (["report", "oak"], {"CIVICOPS_STATE": "/etc/passwd"}, "/etc/passwd/oak: Not a directory"),
+        (["report", "oak"], {"CIVICOPS_STATE": "/etc/passwd"}, "/etc/passwd: File exists"),
         (["report", "oak"], {"CIVICOPS_STATE": "~no-such-user/x"}, "set CIVICOPS_STATE"),
         (["report", "oak"], {"CIVICOPS_LEDGER_URL": "nonsense"}, "CIVICOPS_LEDGER_URL"),
         (["report", "oak", "--output", "/proc/x"], {}, "choose another --output"),
