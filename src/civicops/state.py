@@ -49,7 +49,8 @@ def private_directory(path: Path) -> Path:
         path.mkdir(mode=0o700, exist_ok=True)
         info, above = path.lstat(), path.parent.stat()
     except OSError as error:
-        raise StateError(f"{error.filename or path}: {error.strerror}; set CIVICOPS_STATE to a directory of your own") from error
+        place = error.filename or path
+        raise StateError(f"{place}: {error.strerror}; set CIVICOPS_STATE to a directory of your own") from error
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o077:
         raise StateError(f"{path} must be a directory of the user who runs civicops, mode 0700")
     if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
