@@ -50,7 +50,8 @@ class CallbackModule(CallbackBase):
         self._alive: int | None = None
         self._playbook = ""
         self._started_at = ""
-        self._inventory: set[str] = set()
+        self._outcomes: dict[str, str] = {}
+        self._asked: set[str] = set()
         self._unreachable: set[str] = set()
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -77,8 +78,13 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         inventory = play.get_variable_manager()._inventory
-        hosts = inventory.get_hosts("all", ignore_limits=True, ignore_restrictions=True)
-        self._inventory.update(host.get_name() for host in hosts)
+        everybody = inventory.get_hosts("all", ignore_limits=True, ignore_restrictions=True)
+        self._outcomes |= {host.get_name(): "not_asked" for host in everybody if host.get_name() not in self._outcomes}
+        first = not self._asked
+        self._asked.update(host.get_name() for host in inventory.get_hosts(play.hosts))
+        if first and self._origin is not None:
+            # Written anew when the playbook ends: if it never does, this tells who was left without an answer.
+            self._write("run", "", self._summary(dict.fromkeys(self._asked, "no_answer"), ended_at=None))
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         host = result._host.get_name()
@@ -93,7 +99,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         if self._origin is None:
             return
-        self._write("run", "", self._summary(stats))
+        self._write("run", "", self._summary(self._ended(stats), ended_at=package.spool.now()))
         if os.environ.get("CIVICOPS_INGEST") != "later":
             self._ingest()
         if self._alive is not None:
@@ -120,8 +126,8 @@ class CallbackModule(CallbackBase):
             key=str(task._uuid),
         )
 
-    def _summary(self, stats: Any) -> dict[str, Any]:
-        hosts = dict.fromkeys(sorted(self._inventory), "not_asked")
+    def _ended(self, stats: Any) -> dict[str, str]:
+        hosts = {}
         for host in stats.processed:
             told = stats.summarize(host)
             if host in self._unreachable or told["unreachable"]:
@@ -130,15 +136,18 @@ class CallbackModule(CallbackBase):
                 hosts[host] = "failed"
             else:
                 hosts[host] = "changed" if told["changed"] else "ok"
+        return hosts
+
+    def _summary(self, hosts: dict[str, str], *, ended_at: str | None) -> dict[str, Any]:
         limit = context.CLIARGS.get("subset")
         return {
             "playbook": self._playbook,
             "started_at": self._started_at,
-            "ended_at": package.spool.now(),
+            "ended_at": ended_at,
             "limit": None if limit is None else package.text.printable(limit, 1000),
             "user": package.text.printable(package.state.user_name(), 255),
             "ansible": ansible_version,
-            "hosts": hosts,
+            "hosts": dict(sorted((self._outcomes | hosts).items())),
         }
 
     def _write(self, kind: str, host: str, body: dict[str, Any], *, key: str = "") -> None:

@@ -65,21 +65,27 @@ def kill(process: subprocess.Popen[str], victim: str) -> None:
                 return
 
 
-def spooled(town: Town) -> set[str]:
-    """The ids of the documents in the spool. One that is taken in meanwhile may be missing."""
-    ids = set()
-    for path in town.state.glob(f"{town.name}/spool/*/*.json"):
-        with contextlib.suppress(OSError):
-            ids.add(str(json.loads(path.read_bytes())["id"]))
-    return ids
+Told = tuple[str, str, str]  # kind, host and run of a document: a later version of the same replaces it
 
 
-def recorded(town: Town) -> Counter[str]:
-    """The ids in the ledger, read with nothing of ours."""
+def spooled(town: Town) -> set[Told]:
+    """The documents in the spool. One that is taken in meanwhile may be missing."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):  # a run's directory that was emptied and removed meanwhile
+        for path in town.state.glob(f"{town.name}/spool/*/*.json"):
+            with contextlib.suppress(OSError):
+                one = json.loads(path.read_bytes())
+                found.add((one["schema"].split("/")[1], one["host"], one["run"]))
+    return found
+
+
+def recorded(town: Town) -> tuple[set[Told], int]:
+    """The documents in the ledger, and how many of them are there twice; read with nothing of ours."""
     import sqlite3
 
     with contextlib.closing(sqlite3.connect(town.state / town.name / "ledger.sqlite")) as connection:
-        return Counter(row[0] for row in connection.execute("SELECT id FROM entry"))
+        rows = list(connection.execute("SELECT kind, host, run, id FROM entry"))
+    return {row[:3] for row in rows}, len(rows) - len({row[3] for row in rows})
 
 
 def kills(town: Town, seed: int, count: int) -> Outcome:
@@ -92,7 +98,7 @@ def kills(town: Town, seed: int, count: int) -> Outcome:
         victim, moment = dice.choice(VICTIMS), dice.uniform(0.0, LONGEST)
         where = f"kill {number} of seed {seed} ({victim} after {moment:.2f} s)"
         process = control.start(BIN / "civicops", "checkup", town.name)
-        seen: set[str] = set()
+        seen: set[Told] = set()
         deadline = time.monotonic() + moment
         while time.monotonic() < deadline and process.poll() is None:
             seen |= spooled(town)
@@ -112,12 +118,12 @@ def kills(town: Town, seed: int, count: int) -> Outcome:
             outcome.broken.append(f"{where}: {verified.stderr[-300:]}")
         else:
             anchor = verified.stdout.split()[-1]
-        ids = recorded(town)
+        there, twice = recorded(town)
         outcome.documents += len(seen)
-        if lost := seen - ids.keys():
-            outcome.broken.append(f"{where}: {len(lost)} of {len(seen)} documents were lost")
-        if twice := [one for one, times in ids.items() if times > 1]:
-            outcome.broken.append(f"{where}: {len(twice)} documents are there twice")
+        if lost := seen - there:
+            outcome.broken.append(f"{where}: {len(lost)} of {len(seen)} documents were lost: {sorted(lost)[:3]}")
+        if twice:
+            outcome.broken.append(f"{where}: {twice} documents are there twice")
     done = control.civicops("checkup", town.name, "--json")
     if done.returncode != 0:
         outcome.broken.append(f"the run after all kills of seed {seed} failed: {done.stderr[-300:]}")

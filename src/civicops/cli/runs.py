@@ -258,7 +258,7 @@ def _fingerprint(line: str) -> str:
 
 def _print(result: RunResult) -> None:
     for host, outcome in sorted(result.hosts.items()):
-        if outcome in ("failed", "unreachable"):
+        if outcome in ("failed", "unreachable", "no_answer"):
             reason = result.reasons.get(host, "")
             typer.echo(f"{printable(host, 255)}: {outcome}: {printable(reason, 400)}", err=True)
             if _FIRST_CONTACT in reason:
@@ -268,7 +268,7 @@ def _print(result: RunResult) -> None:
                 )
     counted = {
         what: list(result.hosts.values()).count(what)
-        for what in ("ok", "changed", "failed", "unreachable", "not_asked")
+        for what in ("ok", "changed", "failed", "unreachable", "no_answer", "not_asked")
     }
     told = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counted.items() if count)
     typer.echo(

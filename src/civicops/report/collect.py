@@ -13,6 +13,12 @@ from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, wors
 from civicops.report.history import changes
 
 _RUNS_SHOWN = 12
+# What a run's own summary says of a host, where no document of the host's tells more.
+_UNTOLD = {
+    "failed": "failed: no reason was recorded",
+    "unreachable": "unreachable: no reason was recorded",
+    "no_answer": "the run ended before it answered",
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Run:
 
     id: str
     job: str
-    ended_at: str
+    recorded_at: str
+    finished: bool
     outcomes: dict[str, int]
 
 
@@ -139,8 +146,8 @@ def _host(
 ) -> Host:
     missed, missed_at = None, None
     answered = facts.seq if facts else 0
-    if last_run and last_run[1] in ("failed", "unreachable") and last_run[0].run != (facts.run if facts else None):
-        missed, missed_at = f"{last_run[1]}: no reason was recorded", last_run[0].collected_at
+    if last_run and last_run[1] in _UNTOLD and last_run[0].run != (facts.run if facts else None):
+        missed, missed_at = _UNTOLD[last_run[1]], last_run[0].collected_at
     if contact and contact.seq > answered and contact.body in bodies:
         body = bodies[contact.body]
         missed, missed_at = f"{body['outcome']}: {body['reason']}", contact.collected_at
@@ -173,4 +180,5 @@ def _host(
 
 def _run(entry: Entry, body: Any) -> Run:
     outcomes = Counter(body["hosts"].values()) if body else Counter()
-    return Run(entry.run, entry.job, entry.collected_at, dict(outcomes))
+    finished = bool(body) and body["ended_at"] is not None
+    return Run(entry.run, entry.job, entry.collected_at, finished, dict(outcomes))

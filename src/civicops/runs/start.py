@@ -264,38 +264,40 @@ def _judge(run: str, ledger: Ledger, *, cancelled: bool) -> RunResult | None:
     bodies = ledger.bodies(entry for entry in accepted if entry.kind in ("run", "contact"))
     hosts: dict[str, str] = {}
     reasons: dict[str, str] = {}
-    summary: dict[str, str] | None = None
+    asked_for: dict[str, str] | None = None
+    finished = False
     for entry in accepted:
         if entry.kind == "run":
-            summary = bodies[entry.body]["hosts"]
+            asked_for, finished = bodies[entry.body]["hosts"], bodies[entry.body]["ended_at"] is not None
         elif entry.kind == "contact":
             reasons[entry.host] = bodies[entry.body]["reason"]
             if not bodies[entry.body].get("ignored"):
                 hosts[entry.host] = bodies[entry.body]["outcome"]
         else:
             hosts.setdefault(entry.host, "ok")
-    if summary is not None:
-        hosts = dict(summary)  # the playbook's own end: it knows what was rescued
+    if asked_for is not None:
+        # The playbook's own end knows what was rescued; without one, the documents tell who had answered.
+        hosts = dict(asked_for) if finished else asked_for | hosts
     rejected = {entry.host: entry.reason or "" for entry in entries if entry.status == "rejected"}
     hosts |= dict.fromkeys(rejected, "failed")
     reasons |= {host: f"its answer was refused: {reason}" for host, reason in rejected.items()}
     asked = [outcome for outcome in hosts.values() if outcome != "not_asked"]
-    missed = sum(outcome in ("failed", "unreachable") for outcome in asked)
+    missed = sum(outcome in ("failed", "unreachable", "no_answer") for outcome in asked)
 
     def ended(state: State, status: ExitStatus, message: str | None = None) -> RunResult:
         return RunResult(run, state, status, hosts, reasons, rejected, message)
 
     if cancelled:
         return ended("cancelled", ExitStatus.CANCELLED, "cancelled on request")
-    if summary is None and not entries:
+    if not entries:
         return None
-    if summary is None:
+    if not finished:
         return ended("failed", ExitStatus.HOSTS_FAILED, "the playbook did not come to its end")
     if not asked:
         nobody = "no host was asked: the inventory has none for this job, or --limit left none"
         return ended("failed", ExitStatus.BAD_INPUT, nobody)
     if missed:
-        return ended("failed", ExitStatus.HOSTS_FAILED, f"{missed} of {len(asked)} hosts failed or were unreachable")
+        return ended("failed", ExitStatus.HOSTS_FAILED, f"{missed} of {len(asked)} hosts failed or were not reached")
     return ended("done", ExitStatus.DONE)
 
 
