@@ -48,4 +48,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("a ledger is never taken back; restore a copy")
+    raise RuntimeError("a ledger is never taken back to an older version; restore a copy")
