@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,6 +45,15 @@ def wait_for(what: Callable[[], bool], within: float = 60) -> None:
     while not what():
         assert time.monotonic() < deadline, "it did not come to be in time"
         time.sleep(0.1)
+
+
+def ssh_processes() -> bytes:
+    """The command lines of all ssh processes."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_bytes())
+    return b"\n".join(line for line in lines if line.startswith(b"ssh"))
 
 
 def test_three_releases_one_of_them_stopped(make_town: MakeTown, shared_hosts: dict[str, Host]) -> None:
@@ -141,6 +151,7 @@ def test_cancel_keeps_what_was_answered_and_exits_with_4(town: Town) -> None:
         assert second.returncode == 3, "the same job runs once at a time"
         town.controller.civicops("runs", "demo", "cancel", record["order"]["run"])
         assert process.wait(30) == 4
+        wait_for(lambda: str(town.state).encode() not in ssh_processes(), within=10)  # trixie holds nothing open
     (record,) = json.loads(town.controller.civicops("runs", "demo", "--json").stdout)
     assert record["state"] == "cancelled"
     # trixie's worker may outlive the run; its answer is then taken in as a latecomer

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import hashlib
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -114,6 +116,20 @@ def control_directory(state: TownState) -> Path:
         return state.directory("cp")
     digest = hashlib.sha256(os.fsencode(usual)).hexdigest()[:16]
     return private_directory(Path("/tmp") / f"civicops-{os.geteuid()}-{digest}")  # noqa: S108  private, and checked
+
+
+def close_connections(state: TownState) -> None:
+    """End the town's persistent SSH connections, and with them what a host still holds open on one."""
+    for path in control_directory(state).iterdir():
+        if path.is_socket():
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(
+                    ["ssh", "-F", "none", "-O", "exit", "-o", f"ControlPath={path}", "town"],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=5,
+                    check=False,
+                )
 
 
 def site_of(inventory: Path) -> Path:

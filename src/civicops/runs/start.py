@@ -18,7 +18,7 @@ from civicops.exit_status import ExitStatus
 from civicops.ledger.ingest import Taken, ingest
 from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
-from civicops.runs.environment import run_environment, site_of
+from civicops.runs.environment import close_connections, run_environment, site_of
 from civicops.runs.jobs import Job
 from civicops.runs.journal import Journal, RunOrder, State
 from civicops.runs.observers import RunEvent, RunObserver, What
@@ -121,6 +121,8 @@ def start(request: RunRequest, state: TownState, observers: Sequence[RunObserver
             lambda: interrupted.is_set() or journal.cancel_wanted(),
         )
         runner.run()
+        if runner.status != "successful":
+            close_connections(state)
         with Ledger(request.town, state=state) as ledger:
             ingest(ledger, state)
             result = _judge(run, ledger, cancelled=bool(runner.canceled))
