@@ -24,6 +24,7 @@ notes:
 """
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
 from ansible_collections.civicops.town.plugins.plugin_utils import package
 
+# What Ansible and OpenSSH put around the reason itself.
+_AROUND = re.compile(
+    r"^Task failed: |^Data could not be sent to remote host .{1,300}? can be reached over ssh: (?=\S)|@{5,}[@\s]*"
+)
 _TOWN_FILE = Path("group_vars", "all", "town.yml")
 
 
@@ -120,7 +125,7 @@ class CallbackModule(CallbackBase):
                 "outcome": outcome,
                 "task": package.text.printable(task.get_name(), 255),
                 "action": package.text.printable(task.action, 255),
-                "reason": package.text.printable(reason, 1000),
+                "reason": package.text.printable(_reason(str(reason)), 1000),
                 "ignored": ignored,
             },
             key=str(task._uuid),
@@ -167,6 +172,14 @@ class CallbackModule(CallbackBase):
             return
         if taken.rejected:
             self._display.warning(f"{taken.rejected} answers were refused: civicops report {self._origin.town}")
+
+
+def _reason(told: str) -> str:
+    """The reason without what is said around every such one; untouched where nothing else would be left."""
+    short = told
+    for _pass in range(2):
+        short = _AROUND.sub("", short.strip())
+    return short.strip() or told
 
 
 def _town() -> str | None:

@@ -50,6 +50,7 @@ def civicops(environment: dict[str, str], *arguments: str, **more: str) -> subpr
 @pytest.mark.parametrize(
     ("arguments", "more", "told"),
     [
+        (["ledger", "verify", "oak", "--anchor-file", "/dev/null"], {}, "holds no anchor of oak"),
         (["report", "oak"], {"CIVICOPS_STATE": "/etc/passwd"}, "/etc/passwd: File exists"),
         (["report", "oak"], {"CIVICOPS_STATE": "~no-such-user/x"}, "set CIVICOPS_STATE"),
         (["report", "oak"], {"CIVICOPS_LEDGER_URL": "nonsense"}, "CIVICOPS_LEDGER_URL"),

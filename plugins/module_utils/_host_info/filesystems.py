@@ -128,6 +128,8 @@ def collect(ctx: Context) -> Dict[str, Any]:
     for mount in found:
         if mount.kind in KERNEL or mount.kind in NO_ROOM or mount.kind in ("proc", "devtmpfs"):
             continue
+        if mount.kind == "overlay" and mount.point != "/":
+            continue  # a container's layers: their room is that of a file system which is listed
         if mount.kind not in LOCAL or remote_mount(ctx, mount.point):
             ctx.unread(
                 f"filesystems.{mount.point}", f"{mount.kind}: not asked, as a dead server would hang the checkup"

@@ -88,6 +88,10 @@ def _read_anchors(path: Path, town: str) -> list[Anchor]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise LedgerError(f"{path}: can't be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise LedgerError(f"{path}: can't be read: {why}") from error
     pairs = [line.partition(" ") for line in lines if line.strip()]
-    return [Anchor.parse(text) for name, _, text in pairs if name == town]
+    anchors = [Anchor.parse(text) for name, _, text in pairs if name == town]
+    if not anchors:
+        raise LedgerError(f"{path}: holds no anchor of {town}, so there is nothing to compare with")
+    return anchors

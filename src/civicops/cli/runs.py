@@ -36,7 +36,22 @@ AcceptNew = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
-_FIRST_CONTACT = "Host key verification failed"
+# What a reason holds, and what to do about it; the first that fits is told.
+_HINTS = (
+    (
+        "IDENTIFICATION HAS CHANGED",
+        "its host key has changed, so it is refused, with --accept-new-host-keys too. Compare with the key at its "
+        "console; if the change is right, remove the old one: ssh-keygen -R ADDRESS -f {known_hosts}",
+    ),
+    (
+        "Host key verification failed",
+        "its key is not in {known_hosts}: once you trust the way to it, --accept-new-host-keys",
+    ),
+    (
+        "can be reached over ssh:",
+        "ssh said nothing in time; try: ssh -F {ssh_config} ADDRESS (an unknown key wants --accept-new-host-keys)",
+    ),
+)
 
 
 def checkup(
@@ -74,12 +89,12 @@ def checkup(
         if as_json:
             typer.echo(json.dumps(_as_json(result) | {"report": str(written.path), "summary": written.summary}))
         else:
-            _print(result)
+            _print(result, state)
             for line in written.summary:
                 typer.echo(line)
             typer.echo(f"\nReport: {written.path}")
     else:
-        typer.echo(json.dumps(_as_json(result))) if as_json else _print(result)
+        typer.echo(json.dumps(_as_json(result))) if as_json else _print(result, state)
     raise typer.Exit(result.exit_status)
 
 
@@ -96,7 +111,7 @@ def run(
     inventories: Inventories = None,
 ) -> None:
     """Run one job for one town, and wait for its end."""
-    *_, result = _execute(
+    _, _, state, result = _execute(
         job,
         town,
         inventories,
@@ -108,7 +123,7 @@ def run(
         accept_new_host_keys=accept_new_host_keys,
         quiet=as_json,
     )
-    typer.echo(json.dumps(_as_json(result))) if as_json else _print(result)
+    typer.echo(json.dumps(_as_json(result))) if as_json else _print(result, state)
     raise typer.Exit(result.exit_status)
 
 
@@ -256,16 +271,14 @@ def _fingerprint(line: str) -> str:
     return printable(f"{host} {kind} SHA256:{base64.b64encode(digest).decode().rstrip('=')}", 300)
 
 
-def _print(result: RunResult) -> None:
+def _print(result: RunResult, state: TownState) -> None:
     for host, outcome in sorted(result.hosts.items()):
         if outcome in ("failed", "unreachable", "no_answer"):
             reason = result.reasons.get(host, "")
             typer.echo(f"{printable(host, 255)}: {outcome}: {printable(reason, 400)}", err=True)
-            if _FIRST_CONTACT in reason:
-                typer.echo(
-                    "  its key is not in the town's known_hosts: once you trust the way to it, --accept-new-host-keys",
-                    err=True,
-                )
+            if hint := next((hint for mark, hint in _HINTS if mark in reason), None):
+                places = {"known_hosts": state.known_hosts, "ssh_config": state.root / "ssh_config"}
+                typer.echo(f"  {hint.format(**places)}", err=True)
     counted = {
         what: list(result.hosts.values()).count(what)
         for what in ("ok", "changed", "failed", "unreachable", "no_answer", "not_asked")

@@ -64,12 +64,15 @@ def town_dir(name: str, inventories: Path | None = None) -> Path:
     known = sorted({path.name for root in roots for path in find_towns(root)})
     where = str(roots[0]) if roots else "inventories"
     near = get_close_matches(Path(name).name[:60], known, n=1)
+    listed = ", ".join(echo(one)[1:-1] for one in known[:12]) + (", ..." if len(known) > 12 else "")
     if near:
         remedy = f"perhaps {echo(near[0])}"
+    elif inventories_dir(inventories) is None:
+        remedy = f"name your towns' directory with --inventories or ${ENVIRONMENT}; the package itself brings {listed}"
     elif known:
-        remedy = "there are: " + ", ".join(echo(one)[1:-1] for one in known[:12]) + (", ..." if len(known) > 12 else "")
+        remedy = f"there are, with those that the package brings: {listed}"
     else:
-        remedy = f"there is none; name their directory with --inventories or ${ENVIRONMENT}"
+        remedy = f"there is none; name another directory with --inventories or ${ENVIRONMENT}"
     raise whole(where, f"there is no town {echo(name)}", remedy)
 
 

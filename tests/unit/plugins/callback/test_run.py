@@ -66,3 +66,26 @@ def test_a_runs_id_is_the_given_one_else_awxs_job_else_its_own(monkeypatch: pyte
     assert run._run_id() == "awx-4711"
     monkeypatch.setenv("CIVICOPS_RUN", "r1")
     assert run._run_id() == "r1"
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("Task failed: no route", "no route"),
+        (
+            'Task failed: Data could not be sent to remote host "web1". Make sure this host can be reached over ssh: '
+            "Host key verification failed.",
+            "Host key verification failed.",
+        ),
+        (
+            'Data could not be sent to remote host "web1". Make sure this host can be reached over ssh: ',
+            'Data could not be sent to remote host "web1". Make sure this host can be reached over ssh:',
+        ),
+        ("@@@@@@@@@@ @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @ @@@@@@ IT IS", "WARNING: REMOTE HOST"),
+        ("Task failed: ", "Task failed:"),
+        ("", ""),
+    ],
+)
+def test_a_reason_is_told_without_what_surrounds_every_reason(told: str, reason: str) -> None:
+    assert run._reason(told).startswith(reason)
+    assert "@@@@@" not in run._reason(told)
