@@ -50,7 +50,7 @@ def stale_processes(ctx: Context) -> List[Dict[str, Any]]:
     hidden = 0
     here = ctx.link("/proc/self/ns/pid")
     for process in all_processes(ctx):
-        if here != ctx.link(f"/proc/{process.pid}/ns/pid") is not None:
+        if ctx.link(f"/proc/{process.pid}/ns/pid") not in (here, None):
             continue  # in a container on this host, which has libraries and restarts of its own
         try:
             data = ctx.read_bytes(f"/proc/{process.pid}/maps", MAPS_LIMIT)
