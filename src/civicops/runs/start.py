@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from civicops.exit_status import ExitStatus
-from civicops.ledger.ingest import Taken, ingest
+from civicops.ledger.ingest import Taken, ingest, ingest_run
 from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
 from civicops.runs.environment import close_connections, run_environment, site_of
@@ -124,6 +124,7 @@ def start(request: RunRequest, state: TownState, observers: Sequence[RunObserver
         if runner.status != "successful":
             close_connections(state)
         with Ledger(request.town, state=state) as ledger:
+            ingest_run(ledger, state.spool_of(run))  # also where a worker of it is still there
             ingest(ledger, state)
             result = _judge(run, ledger, cancelled=bool(runner.canceled))
         if result is None:
