@@ -34,7 +34,7 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
-from ansible_collections.civicops.town.plugins.plugin_utils import package
+from ansible_collections.civicops.town.plugins.plugin_utils import package, ticket
 
 # What Ansible and OpenSSH put around the reason itself.
 _AROUND = re.compile(
@@ -80,6 +80,7 @@ class CallbackModule(CallbackBase):
         except (package.state.StateError, OSError) as error:
             raise AnsibleError(f"civicops.town.run: {error}") from error
         package.spool.announce(self._origin)
+        ticket.new_seal()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         inventory = play.get_variable_manager()._inventory

@@ -42,7 +42,7 @@ from .scalars import (
     Zone,
     misfit,
 )
-from .vocabulary import Equipment, Framework, FreezeKind, Job, Notice, Sensitive
+from .vocabulary import Approval, CatchUp, Equipment, Framework, FreezeKind, Job, Notice, Sensitive
 
 
 class _Part(BaseModel):
@@ -153,6 +153,14 @@ class Window(_Part):
     start: Clock = Field(description='When it begins, in the town\'s time and in quotes: "22:30"')
     duration: Length = Field(description="How long it lasts in real time: 90m, 4h, 1h30m")
     hosts: HostPattern = Field(default="all", description="Which hosts, as a host pattern of Ansible")
+    catch_up: CatchUp = Field(
+        default="run",
+        description="A run that could not begin when the window opened: run starts it late, while the window is open "
+        "(a job that disturbs nobody also afterwards); skip leaves it out",
+    )
+    approval: Approval = Field(
+        default="none", description="required: a run waits until its plan was approved: civicops runs TOWN approve ID"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Window:
@@ -209,11 +217,21 @@ class Freeze(_Part):
         return self
 
 
+class Halt(_Part):
+    """When a night stops: of the hosts of a ring, or of all, how many may fail, vanish, overrun or be unwell after."""
+
+    ring: int = Field(
+        default=10, ge=0, le=100, description="Percent of a ring's hosts, rounded down: of up to 9 hosts none"
+    )
+    town: int = Field(default=5, ge=0, le=100, description="Percent of all hosts of the rings so far, rounded down")
+
+
 class Maintenance(_Part):
     """When work may disturb people, and when not."""
 
     windows: tuple[Window, ...] = Field(default=(), description="When jobs may disturb people")
     freezes: tuple[Freeze, ...] = Field(default=(), description="When nothing may, whatever the windows say")
+    halt: Halt = Field(default=Halt(), description="How many hosts may come to harm before later rings are refused")
 
 
 class Series(_Part):

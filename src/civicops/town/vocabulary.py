@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Job = Literal["checkup", "baseline", "patch_stage", "patch", "backup", "drill", "network", "monitoring", "records"]
-"""The jobs that a window can be for."""
+Job = Literal[
+    "checkup", "baseline", "patch_stage", "patch", "backup", "drill", "network", "monitoring", "records", "wait"
+]
+"""The jobs that a window can be for. `wait` only waits on each host: it rehearses windows, rings and halts."""
 
 JOBS: tuple[str, ...] = get_args(Job)
 
 Ring = Literal["canary", "early", "broad", "last"]
 """The order of a patch night; a ring's hosts are in the group `ring_NAME`."""
+
+CatchUp = Literal["run", "skip"]
+"""What becomes of a run that could not begin when its window opened, as the controller was down."""
+
+Approval = Literal["none", "required"]
+"""Whether somebody has to approve a run's plan before it may begin."""
 
 Framework = Literal["cis-v8-ig1", "cpg-2.0", "cjis-6.0", "pci-dss-4"]
 """CIS Controls v8 IG1, CISA Cross-Sector CPG 2.0, CJIS Security Policy 6.0, PCI DSS 4."""
