@@ -184,7 +184,7 @@ def _execute(
     import os
 
     from civicops.runs.environment import dropped_proxies
-    from civicops.runs.jobs import JOBS
+    from civicops.jobs import JOBS
     from civicops.runs.start import RunRequest, start
 
     if job not in JOBS:

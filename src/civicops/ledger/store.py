@@ -220,39 +220,53 @@ class Ledger:
 
     # --- writing -----------------------------------------------------------------
 
-    def append(self, documents: Iterable[Document]) -> list[Document]:
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Everything within is written together or not at all; nobody else writes to this ledger meanwhile."""
+        with self._writing() as connection:
+            connection.execute(sa.select(head.c.only).with_for_update()).one()
+            yield connection
+
+    def append(self, documents: Iterable[Document], within: sa.Connection | None = None) -> list[Document]:
         """Append documents in one transaction, durably; those whose id is there already are left out.
 
-        Returns the documents that were new.
+        `within` is a `transaction` of this ledger that they are to be part of. Returns the documents that were new.
         """
         wanted = list({document.id: document for document in documents}.values())
         if not wanted:
             return []
         packed = [_pack(document.body) for document in wanted]
-        with self._writing() as connection:
-            tip = connection.execute(sa.select(head).with_for_update()).one()
-            known = set(self._known(connection, entries.c.id, [document.id for document in wanted]))
-            known_bodies = set(self._known(connection, bodies.c.hash, [body["hash"] for body in packed]))
-            rows: list[dict[str, Any]] = []
-            new_bodies: dict[str, dict[str, Any]] = {}
-            appended: list[Document] = []
-            count, previous, moment = tip._mapping["count"], tip.hash, now()
-            for document, body in zip(wanted, packed, strict=True):
-                if document.id in known:
-                    continue
-                count += 1
-                row = _row(document, count, body["hash"], moment, previous)
-                previous = row["hash"]
-                rows.append(row)
-                appended.append(document)
-                if body["hash"] not in known_bodies:
-                    new_bodies[body["hash"]] = body
-            if not rows:
-                return []
-            if new_bodies:
-                connection.execute(bodies.insert(), list(new_bodies.values()))
-            connection.execute(entries.insert(), rows)
-            connection.execute(head.update().values(count=count, hash=previous))
+        if within is not None:
+            return self._append(within, wanted, packed)
+        with self.transaction() as connection:
+            return self._append(connection, wanted, packed)
+
+    def _append(
+        self, connection: sa.Connection, wanted: list[Document], packed: list[dict[str, Any]]
+    ) -> list[Document]:
+        tip = connection.execute(sa.select(head)).one()
+        known = set(self._known(connection, entries.c.id, [document.id for document in wanted]))
+        known_bodies = set(self._known(connection, bodies.c.hash, [body["hash"] for body in packed]))
+        rows: list[dict[str, Any]] = []
+        new_bodies: dict[str, dict[str, Any]] = {}
+        appended: list[Document] = []
+        count, previous, moment = tip._mapping["count"], tip.hash, now()
+        for document, body in zip(wanted, packed, strict=True):
+            if document.id in known:
+                continue
+            count += 1
+            row = _row(document, count, body["hash"], moment, previous)
+            previous = row["hash"]
+            rows.append(row)
+            appended.append(document)
+            if body["hash"] not in known_bodies:
+                new_bodies[body["hash"]] = body
+        if not rows:
+            return []
+        if new_bodies:
+            connection.execute(bodies.insert(), list(new_bodies.values()))
+        connection.execute(entries.insert(), rows)
+        connection.execute(head.update().values(count=count, hash=previous))
         return appended
 
     @staticmethod

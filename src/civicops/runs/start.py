@@ -19,7 +19,7 @@ from civicops.ledger.ingest import Taken, ingest, ingest_run
 from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
 from civicops.runs.environment import close_connections, run_environment, site_of
-from civicops.runs.jobs import Job
+from civicops.jobs import Job
 from civicops.runs.journal import Journal, RunOrder, State
 from civicops.runs.observers import RunEvent, RunObserver, What
 from civicops.state import TownState, locked, user_name

@@ -221,7 +221,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(state: TownState) -> 
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from civicops.ledger.store import metadata
+    from civicops.ledger.claims import metadata  # every module with tables
 
     with Ledger("riverton", state=state) as ledger, ledger._engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

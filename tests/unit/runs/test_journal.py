@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from civicops.runs.jobs import JOBS
+from civicops.jobs import JOBS
 from civicops.runs.journal import Journal, NoSuchRunError, RunOrder, ask_to_cancel, read_events, read_run, read_runs
 from civicops.runs.observers import RunEvent
 from civicops.state import TownState, locked
