@@ -50,6 +50,13 @@ class DocumentAction(ActionBase):
         body = self._body(answer["document"])
         if origin is None:
             return {"changed": False, "document": body}
+        document = self._write(origin, host, body, key=str(self._task._uuid))
+        if not isinstance(body, dict):
+            return {"failed": True, "msg": "the host's answer is not a document", "document_id": document}
+        return {"changed": False, "document_id": document, "summary": self.summary(body)}
+
+    def _write(self, origin: Any, host: str, body: Any, *, key: str) -> str:
+        """Put the body into the spool; the document's id. The same key replaces what this run wrote before."""
         document, _path = package.spool.write(
             origin,
             kind=self.kind,
@@ -57,11 +64,9 @@ class DocumentAction(ActionBase):
             host=host,
             body=body,
             check=bool(self._task.check_mode),
-            key=str(self._task._uuid),
+            key=key,
         )
-        if not isinstance(body, dict):
-            return {"failed": True, "msg": "the host's answer is not a document", "document_id": document}
-        return {"changed": False, "document_id": document, "summary": self.summary(body)}
+        return str(document)
 
     def _refuse_what_breaks_the_origin(self, host: str) -> None:
         if self._task.async_val:
@@ -86,9 +91,10 @@ class DocumentAction(ActionBase):
             )
         return origin
 
-    def _ask(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, task_vars: dict[str, Any], arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module with the task's arguments, or with others."""
         try:
-            return self._execute_module(task_vars=task_vars)
+            return self._execute_module(module_args=arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             # The text holds what the host or its banner said.
             raise type(error)(_clean(error.message, 1000)) from None
