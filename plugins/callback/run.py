@@ -26,6 +26,7 @@ notes:
 import os
 import re
 import time
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         # A playbook that another one started must not write into that one's run, whatever goes wrong here.
-        for name in ("TOWN", "RUN", "JOB"):
+        for name in ("TOWN", "RUN", "JOB", "DIRECTORY", "CLOCK", "SEAL"):
             os.environ.pop(f"CIVICOPS_ACTIVE_{name}", None)
         if (remedy := package.missing()) is not None:
             self._display.warning(f"civicops.town.run records nothing: {remedy}")
@@ -69,18 +70,25 @@ class CallbackModule(CallbackBase):
         self._playbook = Path(str(playbook._file_name)).stem
         self._started_at = package.spool.now()
         try:
-            town = _town()
+            town, directory = _town()
             if town is None:
                 self._display.warning(
                     "civicops.town.run records nothing: no inventory directory with group_vars/all/town.yml was given"
                 )
                 return
-            self._origin = package.spool.Origin(town, _run_id(), os.environ.get("CIVICOPS_JOB") or self._playbook)
+            self._origin = package.spool.Origin(town, _run_id(), self._job(playbook))
             self._alive = package.spool.hold_alive(self._origin)
         except (package.state.StateError, OSError) as error:
             raise AnsibleError(f"civicops.town.run: {error}") from error
         package.spool.announce(self._origin)
+        os.environ["CIVICOPS_ACTIVE_DIRECTORY"] = str(directory or "")
         ticket.new_seal()
+        ticket.start_clock()
+
+    def _job(self, playbook: Any) -> str:
+        """The job, as the playbook itself says it: a site's own playbook, of any name, may import ours."""
+        said = (play.vars.get("civicops_job") for play in playbook.get_plays())
+        return next((str(job) for job in said if job), os.environ.get("CIVICOPS_JOB") or self._playbook)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         inventory = play.get_variable_manager()._inventory
@@ -161,6 +169,9 @@ class CallbackModule(CallbackBase):
         package.spool.write(self._origin, kind=kind, version=1, host=host, body=body, check=check, key=key)
 
     def _ingest(self) -> None:
+        from datetime import datetime
+
+        from civicops.gate.settle import settle_run
         from civicops.ledger.ingest import ingest_run
         from civicops.ledger.store import Ledger, LedgerError
 
@@ -168,6 +179,7 @@ class CallbackModule(CallbackBase):
         try:
             with Ledger(self._origin.town, state=state) as ledger:
                 taken = ingest_run(ledger, state.spool_of(self._origin.run))
+                settle_run(ledger, self._origin.run, datetime.now(UTC))
         except LedgerError as error:
             self._display.warning(f"the documents wait in the spool, nothing is lost: {error}")
             return
@@ -183,18 +195,19 @@ def _reason(told: str) -> str:
     return short.strip() or told
 
 
-def _town() -> str | None:
-    """The town whose inventory directory this run was given; an inventory of two towns is an error."""
+def _town() -> tuple[str | None, Path | None]:
+    """The town that this run is for, and its directory where the inventory names it; two towns are an error."""
     sources = [Path(source) for source in context.CLIARGS.get("inventory") or C.DEFAULT_HOST_LIST]
     directories = {path if path.is_dir() else path.parent for path in (source.absolute() for source in sources)}
-    towns = {directory.resolve().name for directory in directories if (directory / _TOWN_FILE).is_file()}
+    found = {path.resolve() for path in directories if (path / _TOWN_FILE).is_file()}
+    towns = {directory.name for directory in found}
     if named := os.environ.get("CIVICOPS_TOWN"):
         towns.add(named)
-    if len(towns) > 1:
+    if len(towns) > 1 or len(found) > 1:
         raise AnsibleError(
             f"civicops.town.run: one run is for one town; this inventory is of {', '.join(sorted(towns))}"
         )
-    return towns.pop() if towns else None
+    return (towns.pop() if towns else None), (found.pop() if found else None)
 
 
 def _run_id() -> str:

@@ -9,7 +9,7 @@ import sys
 
 from ansible.errors import AnsibleActionFail
 
-__all__ = ["missing", "require", "spool", "state", "text"]
+__all__ = ["missing", "require", "require_for_gate", "spool", "state", "text"]
 
 try:
     from civicops import state, text
@@ -34,3 +34,9 @@ def require() -> None:
     """Raise AnsibleActionFail where the package is missing."""
     if (remedy := missing()) is not None:
         raise AnsibleActionFail(f"{remedy}; or set record=false to get the answer in the task's result")
+
+
+def require_for_gate() -> None:
+    """Raise AnsibleActionFail where the package is missing: without it nothing may be opened."""
+    if (remedy := missing()) is not None:
+        raise AnsibleActionFail(f"nothing is opened: {remedy}")

@@ -22,6 +22,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 _KEY = "CIVICOPS_ACTIVE_SEAL"
+_CLOCK = "CIVICOPS_ACTIVE_CLOCK"
 _HOW = "the gate gives it: register its answer, and pass the host's ticket to the module's option gate"
 
 
@@ -48,6 +49,19 @@ class Ticket:
 def boottime() -> float:
     """Seconds since this machine was started, sleep included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def start_clock() -> None:
+    """Remember how the wall clock and CLOCK_BOOTTIME stand to each other; called once, when the playbook begins."""
+    os.environ[_CLOCK] = repr(time.time() - boottime())
+
+
+def clock_jump() -> float:
+    """By how many seconds the wall clock was set since the playbook began; infinite where nobody remembers."""
+    try:
+        return time.time() - boottime() - float(os.environ[_CLOCK])
+    except (KeyError, ValueError):
+        return float("inf")
 
 
 def new_seal() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from civicops.cli import ledger, report, runs, town
+from civicops.cli import ledger, report, run_list, runs, town
 from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 app.command("checkup")(runs.checkup)
 app.command("run")(runs.run)
-app.command("runs")(runs.show_runs)
+app.command("runs")(run_list.show_runs)
 app.command("report")(report.report)
 app.add_typer(town.app, name="town")
 app.add_typer(ledger.app, name="ledger")
@@ -55,16 +55,17 @@ _INTERRUPTED = 130
 def _status_of(error: Exception) -> ExitStatus:
     """What an error means to the caller. Imports are cheap here: whoever raised it has done them."""
     from civicops.ledger.store import LedgerError
+    from civicops.runs.inventory import InventoryError
     from civicops.runs.journal import NoSuchRunError
-    from civicops.runs.start import RunError, RunLockedError
+    from civicops.runs.start import PlanChangedError, RunError, RunLockedError
     from civicops.state import StateError
     from civicops.town import TownFileError
 
     if isinstance(error, OSError) and error.errno in _NOT_OURS:
         return ExitStatus.BAD_INPUT
-    if isinstance(error, RunLockedError):
+    if isinstance(error, (RunLockedError, PlanChangedError)):
         return ExitStatus.NOT_ALLOWED
-    if isinstance(error, (TownFileError, RunError, NoSuchRunError, LedgerError, StateError)):
+    if isinstance(error, (TownFileError, RunError, NoSuchRunError, InventoryError, LedgerError, StateError)):
         return ExitStatus.BAD_INPUT
     return ExitStatus.OUR_FAULT
 

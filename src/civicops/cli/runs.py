@@ -1,4 +1,4 @@
-"""`civicops checkup`, `run` and `runs`."""
+"""`civicops checkup` and `civicops run`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
 if TYPE_CHECKING:
-    from civicops.runs.start import RunResult
+    from collections.abc import Callable, Sequence
+
+    from civicops.runs.judge import RunResult
+    from civicops.runs.observers import RunObserver
     from civicops.state import TownState
+    from civicops.town import Town
 
 Limit = Annotated[str | None, typer.Option("--limit", "-l", help="Only these hosts (Ansible's pattern).")]
 VaultId = Annotated[
@@ -103,6 +107,13 @@ def run(
     town: Annotated[str, typer.Argument(help="The town's id.")],
     limit: Limit = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; show what would change.")] = False,
+    override_window: Annotated[
+        str | None,
+        typer.Option(help="Why it may be done outside of the town's windows; recorded.", metavar="REASON"),
+    ] = None,
+    approver: Annotated[
+        str | None, typer.Option(help="Who has allowed that; recorded beside your user.", metavar="NAME")
+    ] = None,
     vault_id: VaultId = None,
     ask_become_pass: AskBecomePass = False,
     ssh_agent: SshAgent = False,
@@ -122,50 +133,11 @@ def run(
         ssh_agent=ssh_agent,
         accept_new_host_keys=accept_new_host_keys,
         quiet=as_json,
+        override_window=override_window,
+        approver=approver,
     )
-    typer.echo(json.dumps(_as_json(result))) if as_json else _print(result, state)
+    tell(result, state, as_json=as_json)
     raise typer.Exit(result.exit_status)
-
-
-def show_runs(
-    town: Annotated[str, typer.Argument(help="The town's id.")],
-    action: Annotated[str, typer.Argument(help="list, show or cancel.")] = "list",
-    run_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The run's id, for show and cancel.")] = None,
-    as_json: Json = False,
-    inventories: Inventories = None,
-) -> None:
-    """List a town's runs, show one, or cancel one."""
-    from civicops.runs.journal import ask_to_cancel, read_events, read_run, read_runs
-
-    if action not in ("list", "show", "cancel"):
-        raise typer.BadParameter(f"{action!r} is none of list, show, cancel")
-    if action != "list" and run_id is None:
-        raise typer.BadParameter(f"{action} wants the run's ID: civicops runs {town} lists them")
-    _, state = open_town(town, inventories)
-    if action == "list" or run_id is None:
-        records = read_runs(state)
-        if as_json:
-            typer.echo(json.dumps([asdict(record) for record in records]))
-            return
-        for record in records:
-            message = f"  {record.message}" if record.message else ""
-            typer.echo(f"{record.order.run}  {record.state:10}  by {printable(record.order.user, 40)}{message}")
-        if not records:
-            typer.echo(f"{town} has no runs yet: civicops checkup {town}")
-        return
-    record = ask_to_cancel(state, run_id) if action == "cancel" else read_run(state, run_id)
-    if as_json:
-        events = [asdict(event) for event in read_events(state, run_id)]
-        typer.echo(json.dumps(asdict(record) | {"events": events}))
-        return
-    typer.echo(f"{record.order.run}: {record.state}" + (f": {record.message}" if record.message else ""))
-    if action == "show":
-        typer.echo(
-            f"started {record.order.started_at} by {printable(record.order.user, 40)}, limit {record.order.limit}"
-        )
-        for event in read_events(state, run_id):
-            if event.what != "task":
-                typer.echo(f"{event.at[11:19]}Z {event.host}: {event.what}: {event.task} {event.message}".rstrip())
 
 
 def _execute(
@@ -180,48 +152,73 @@ def _execute(
     accept_new_host_keys: bool,
     quiet: bool,
     check: bool = False,
+    override_window: str | None = None,
+    approver: str | None = None,
 ) -> tuple[str, str, TownState, RunResult]:
-    import os
-
-    from civicops.runs.environment import dropped_proxies
     from civicops.jobs import JOBS
     from civicops.runs.start import RunRequest, start
 
     if job not in JOBS:
         raise typer.BadParameter(f"{job!r} is no job; there are: {', '.join(JOBS)}")
-    for identity in vault_id or ():
-        label, at, source = identity.rpartition("@")
-        if not at or not label or not Path(source).is_file():
-            raise typer.BadParameter(f"--vault-id {identity}: give LABEL@FILE, with a file that holds the password")
+    if (override_window is None) != (approver is None):
+        raise typer.BadParameter("--override-window REASON and --approver NAME belong together")
+    if override_window is not None and not (override_window.strip() and (approver or "").strip()):
+        raise typer.BadParameter("--override-window wants a reason, and --approver a name")
     limit = _checked_limit(limit)
     loaded, state = open_town(town, inventories)
+    request = RunRequest(
+        town=loaded,
+        job=JOBS[job],
+        limit=limit,
+        check=check,
+        override_window=override_window,
+        approver=approver,
+        vault_ids=checked_vault_ids(vault_id),
+        ssh_agent=ssh_agent,
+        accept_new_host_keys=accept_new_host_keys,
+        become_password=become_password(ask_become_pass),
+    )
+    result = watched(f"{job} {loaded.id}", state, quiet=quiet, run=lambda observers: start(request, state, observers))
+    tell_alerts(loaded, state, result)
+    return loaded.id, loaded.name, state, result
+
+
+def watched(
+    title: str, state: TownState, *, quiet: bool, run: Callable[[Sequence[RunObserver]], RunResult]
+) -> RunResult:
+    """Run something while its progress is shown; then tell the host keys that were met for the first time."""
+    import os
+
+    from civicops.runs.environment import dropped_proxies
+
     for name in dropped_proxies(dict(os.environ)):
         typer.echo(
             f"civicops: ${name} holds a password, so the run does not get it (it would stand in its artifacts)",
             err=True,
         )
-    try:
-        password = typer.prompt("BECOME password", hide_input=True, err=True) if ask_become_pass else None
-    except typer.Abort as error:
-        raise typer.BadParameter("--ask-become-pass: no password was given") from error
-    request = RunRequest(
-        town=loaded.id,
-        inventory=loaded.directory.absolute(),
-        town_file_sha256=loaded.sha256,
-        job=JOBS[job],
-        limit=limit,
-        check=check,
-        vault_ids=[_absolute(identity) for identity in vault_id or ()],
-        ssh_agent=ssh_agent,
-        accept_new_host_keys=accept_new_host_keys,
-        become_password=password,
-    )
     known_before = _known_hosts(state)
-    with shown(f"{job} {loaded.id}", quiet=quiet) as observers:
-        result = start(request, state, observers)
+    with shown(title, quiet=quiet) as observers:
+        result = run(observers)
     for line in sorted(_known_hosts(state) - known_before):
         typer.echo(f"civicops: first contact, compare with the host's own: {_fingerprint(line)}", err=True)
-    return loaded.id, loaded.name, state, result
+    return result
+
+
+def checked_vault_ids(vault_id: list[str] | None) -> list[str]:
+    """Vault identities as LABEL@FILE, with the file's whole path."""
+    for identity in vault_id or ():
+        label, at, source = identity.rpartition("@")
+        if not at or not label or not Path(source).is_file():
+            raise typer.BadParameter(f"--vault-id {identity}: give LABEL@FILE, with a file that holds the password")
+    return [_absolute(identity) for identity in vault_id or ()]
+
+
+def become_password(ask: bool) -> str | None:
+    """The password that sudo wants, asked for on the terminal."""
+    try:
+        return str(typer.prompt("BECOME password", hide_input=True, err=True)) if ask else None
+    except typer.Abort as error:
+        raise typer.BadParameter("--ask-become-pass: no password was given") from error
 
 
 def _checked_limit(limit: str | None) -> str | None:
@@ -271,17 +268,33 @@ def _fingerprint(line: str) -> str:
     return printable(f"{host} {kind} SHA256:{base64.b64encode(digest).decode().rstrip('=')}", 300)
 
 
+def tell_alerts(town: Town, state: TownState, result: RunResult) -> None:
+    """Tell the town's people what a run came to; a mail server that is down does not fail the run."""
+    from datetime import UTC, datetime
+
+    from civicops.runs.tell import tell_people
+
+    for problem in tell_people(town, state, result, datetime.now(UTC)):
+        typer.echo(f"civicops: {printable(problem, 400)}", err=True)
+
+
+def tell(result: RunResult, state: TownState, *, as_json: bool) -> None:
+    """Print how a run ended."""
+    typer.echo(json.dumps(_as_json(result))) if as_json else _print(result, state)
+
+
 def _print(result: RunResult, state: TownState) -> None:
     for host, outcome in sorted(result.hosts.items()):
-        if outcome in ("failed", "unreachable", "no_answer"):
+        if outcome in ("failed", "unreachable", "no_answer", "overrun", "deferred"):
             reason = result.reasons.get(host, "")
-            typer.echo(f"{printable(host, 255)}: {outcome}: {printable(reason, 400)}", err=True)
+            when = f"; next {result.next[host][:16]}Z" if host in result.next else ""
+            typer.echo(f"{printable(host, 255)}: {outcome}: {printable(reason, 400)}{when}", err=True)
             if hint := next((hint for mark, hint in _HINTS if mark in reason), None):
                 places = {"known_hosts": state.known_hosts, "ssh_config": state.root / "ssh_config"}
                 typer.echo(f"  {hint.format(**places)}", err=True)
     counted = {
         what: list(result.hosts.values()).count(what)
-        for what in ("ok", "changed", "failed", "unreachable", "no_answer", "not_asked")
+        for what in ("ok", "changed", "deferred", "overrun", "failed", "unreachable", "no_answer", "not_asked")
     }
     told = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counted.items() if count)
     typer.echo(

@@ -156,9 +156,7 @@ def settle_claims(connection: sa.Connection, settled: Sequence[Settlement], now:
 def take_slot(ledger: Ledger, slot: Slot) -> bool:
     """Take one opening of a window; False where it was taken before, by whomever."""
     with ledger.transaction() as connection:
-        wanted = (
-            (slots.c.job == slot.job) & (slots.c.window == slot.window) & (slots.c.starts_at == slot.starts_at)
-        )
+        wanted = (slots.c.job == slot.job) & (slots.c.window == slot.window) & (slots.c.starts_at == slot.starts_at)
         if connection.scalar(sa.select(slots.c.run).where(wanted)) is not None:
             return False
         connection.execute(slots.insert(), asdict(slot))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-What = Literal["task", "ok", "changed", "skipped", "failed", "unreachable"]
+What = Literal["begun", "resumed", "task", "ok", "changed", "skipped", "failed", "unreachable"]
 
 
 @dataclass(frozen=True)
 class RunEvent:
-    """One thing that happened. `host` is empty for `task`, which tells that a task began."""
+    """One thing that happened. `host` is empty for `task`, which tells that a task began, and for the run's own
+    beginnings, `begun` and `resumed`, whose `message` is the user."""
 
     at: str
     what: What

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from .rrule import parse_rrule
+from .days import check_rule
+from .rrule import RuleFault, parse_rrule
 from .scalars import (
     Begin,
     Clock,
@@ -148,7 +149,8 @@ class Window(_Part):
         description="The days on which it begins: a recurrence rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=TU"
     )
     since: Day | None = Field(
-        default=None, description="The first day; needed with INTERVAL above 1, which counts from it"
+        default=None,
+        description="The first day; needed with INTERVAL above 1, which counts from it, and if the rule names no day",
     )
     start: Clock = Field(description='When it begins, in the town\'s time and in quotes: "22:30"')
     duration: Length = Field(description="How long it lasts in real time: 90m, 4h, 1h30m")
@@ -164,7 +166,7 @@ class Window(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> Window:
-        _check_interval(self.rrule, self.since)
+        _check_rule(self.rrule, self.since)
         return self
 
 
@@ -211,7 +213,7 @@ class Freeze(_Part):
         else:
             if self.start is not None and self.duration is None:
                 raise misfit("has start without duration", "say how long it lasts, such as 4h")
-            _check_interval(self.rrule, self.since)
+            _check_rule(self.rrule, self.since)
         if self.ics is not None and not self.ics.endswith(".ics"):
             raise misfit("ics names a file that does not end in .ics", "such as calendars/council.ics")
         return self
@@ -223,7 +225,14 @@ class Halt(_Part):
     ring: int = Field(
         default=10, ge=0, le=100, description="Percent of a ring's hosts, rounded down: of up to 9 hosts none"
     )
-    town: int = Field(default=5, ge=0, le=100, description="Percent of all hosts of the rings so far, rounded down")
+    town: int = Field(
+        default=5, ge=0, le=100, description="Percent of all hosts of the rings so far, rounded down; at least one host"
+    )
+    proof: Length = Field(
+        default=timedelta(days=6),
+        description="How long what a host came to counts for later rings, so that these may be done another night",
+        json_schema_extra={"default": "6d"},
+    )
 
 
 class Maintenance(_Part):
@@ -368,6 +377,11 @@ class TownFile(_Part):
     town: Town = Field(description="What is wanted for this town")
 
 
-def _check_interval(rule: str, since: date | None) -> None:
+def _check_rule(rule: str, since: date | None) -> None:
+    """The rule names its days beside `since`, and has one at all."""
     if since is None and int(parse_rrule(rule).get("INTERVAL", "1")) > 1:
         raise misfit("rrule has an INTERVAL, and nothing to count it from", 'add since: "2027-01-04", the first day')
+    try:
+        check_rule(rule, since)
+    except RuleFault as fault:
+        raise misfit(fault.message, fault.remedy) from None

@@ -12,7 +12,7 @@ from civicops.exit_status import ExitStatus
 from civicops.ledger.documents import Document
 from civicops.ledger.store import Ledger
 from civicops.report.collect import collect
-from civicops.runs.start import _judge
+from civicops.runs.judge import judge
 from civicops.state import TownState
 
 
@@ -80,7 +80,7 @@ def test_a_run_without_an_end_is_not_done(state: TownState, cancelled: bool) -> 
         ledger.append(
             [replace(document("host-facts", facts), run="r"), replace(document("run", began), host="", run="r")]
         )
-        result = _judge("r", ledger, cancelled=cancelled)
+        result = judge("r", ledger, cancelled=cancelled)
     assert result is not None
     assert result.hosts == {"web1": "ok", "web2": "no_answer", "switch1": "not_asked"}
     assert result.exit_status == (ExitStatus.CANCELLED if cancelled else ExitStatus.HOSTS_FAILED)

@@ -18,7 +18,8 @@ EVENT = RunEvent("2026-11-23T12:00:01Z", "ok", "Ask", "web1")
 
 
 def begin(state: TownState, run: str = RUN) -> Journal:
-    return Journal(state.run_directory(run), dataclasses.replace(ORDER, run=run))
+    state.run_directory(run)
+    return Journal(state, dataclasses.replace(ORDER, run=run))
 
 
 def test_running_while_its_lock_is_held_and_lost_after(state: TownState) -> None:

@@ -34,18 +34,18 @@ def test_the_town_is_the_inventory_directory_or_that_of_the_inventory_file(
     town = make_town(tmp_path, "riverton")
     for inventory in (town, town / "hosts.yml", f"{town}/"):
         given(monkeypatch, inventory)
-        assert run._town() == "riverton"
+        assert run._town()[0] == "riverton"
 
 
 def test_a_list_of_hosts_is_no_town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, "web1,web2,", tmp_path)
-    assert run._town() is None
+    assert run._town() == (None, None)
 
 
 def test_awx_names_the_town_since_its_inventory_lies_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, tmp_path / "inventory" / "hosts")
     monkeypatch.setenv("CIVICOPS_TOWN", "riverton")
-    assert run._town() == "riverton"
+    assert run._town()[0] == "riverton"
 
 
 def test_two_towns_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,149 @@
+"""`civicops runs`: list a town's runs, show one, cancel, resume or approve one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from civicops.cli.runs import (
+    AcceptNew,
+    AskBecomePass,
+    Json,
+    SshAgent,
+    VaultId,
+    become_password,
+    checked_vault_ids,
+    tell,
+    tell_alerts,
+    watched,
+)
+from civicops.cli.towns import Inventories, open_town
+from civicops.text import printable
+
+if TYPE_CHECKING:
+    from civicops.runs.journal import RunRecord
+    from civicops.state import TownState
+
+_ACTIONS = ("list", "show", "cancel", "resume", "approve")
+
+
+def show_runs(
+    town: Annotated[str, typer.Argument(help="The town's id.")],
+    action: Annotated[str, typer.Argument(help=f"One of: {', '.join(_ACTIONS)}.")] = "list",
+    run_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The run's id, for all but list.")] = None,
+    by: Annotated[str | None, typer.Option(help="approve: who approves.", metavar="NAME")] = None,
+    plan: Annotated[
+        str | None, typer.Option(help="approve: only if the plan's hash begins so.", metavar="HASH")
+    ] = None,
+    vault_id: VaultId = None,
+    ask_become_pass: AskBecomePass = False,
+    ssh_agent: SshAgent = False,
+    accept_new_host_keys: AcceptNew = False,
+    as_json: Json = False,
+    inventories: Inventories = None,
+) -> None:
+    """List a town's runs, show one, cancel one, go on with one that was lost, or approve one that waits."""
+    from civicops.runs.journal import ask_to_cancel, read_run, read_runs
+
+    if action not in _ACTIONS:
+        raise typer.BadParameter(f"{action!r} is none of {', '.join(_ACTIONS)}")
+    if action != "list" and run_id is None:
+        raise typer.BadParameter(f"{action} wants the run's ID: civicops runs {town} lists them")
+    loaded, state = open_town(town, inventories)
+    if action == "list" or run_id is None:
+        _list(town, read_runs(state), as_json=as_json)
+    elif action == "resume":
+        from civicops.jobs import JOBS
+        from civicops.runs.start import RunRequest, resume
+
+        record = read_run(state, run_id)
+        request = RunRequest(
+            town=loaded,
+            job=JOBS[record.order.job],
+            vault_ids=checked_vault_ids(vault_id),
+            ssh_agent=ssh_agent,
+            accept_new_host_keys=accept_new_host_keys,
+            become_password=become_password(ask_become_pass),
+        )
+        title = f"{record.order.job} {loaded.id}"
+        result = watched(title, state, quiet=as_json, run=lambda observers: resume(request, state, run_id, observers))
+        tell_alerts(loaded, state, result)
+        tell(result, state, as_json=as_json)
+        raise typer.Exit(result.exit_status)
+    elif action == "approve":
+        from civicops.runs.plan import approve
+
+        if by is None:
+            raise typer.BadParameter("approve wants --by NAME: who approves")
+        planned = approve(loaded, state, run_id, by=by, sha256=plan)
+        if as_json:
+            typer.echo(json.dumps({"run": run_id, "plan_sha256": planned.sha256, "by": by}))
+        else:
+            typer.echo(f"{run_id}: approved by {printable(by, 200)}; plan {planned.sha256[:12]}")
+    else:
+        record = read_run(state, run_id)
+        if action == "cancel":
+            record = _cancel_planned(state, record) if record.state == "planned" else ask_to_cancel(state, run_id)
+        _show(state, record, whole=action == "show", as_json=as_json)
+
+
+def _cancel_planned(state: TownState, record: RunRecord) -> RunRecord:
+    from civicops.exit_status import ExitStatus
+    from civicops.ledger.spool import now
+    from civicops.runs.journal import drop_planned, read_run
+
+    run = record.order.run
+    drop_planned(state, run, ended_at=now(), exit_status=ExitStatus.CANCELLED, message="cancelled before it began")
+    return read_run(state, run)
+
+
+def _list(town: str, records: list[RunRecord], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(record) for record in records]))
+        return
+    for record in records:
+        message = f"  {record.message}" if record.message else ""
+        typer.echo(f"{record.order.run}  {record.state:10}  by {printable(record.order.user, 40)}{message}")
+    if not records:
+        typer.echo(f"{town} has no runs yet: civicops checkup {town}")
+
+
+def _show(state: TownState, record: RunRecord, *, whole: bool, as_json: bool) -> None:
+    from civicops.runs.journal import read_events, read_plan
+
+    order = record.order
+    plan = read_plan(state, order.run)
+    if as_json:
+        events = [asdict(event) for event in read_events(state, order.run)]
+        typer.echo(json.dumps(asdict(record) | {"events": events, "plan": plan}))
+        return
+    typer.echo(f"{order.run}: {record.state}" + (f": {record.message}" if record.message else ""))
+    if not whole:
+        return
+    typer.echo(f"started {order.started_at} by {printable(order.user, 40)}, limit {order.limit}")
+    if order.override_window:
+        typer.echo(
+            f"outside of the windows: {printable(order.override_window, 200)}, "
+            f"allowed by {printable(order.approver or '', 100)}"
+        )
+    if plan is not None:
+        _show_plan(order.run, order.town, plan, waits=record.state == "planned")
+    for event in read_events(state, order.run):
+        if event.what != "task":
+            typer.echo(f"{event.at[11:19]}Z {event.host}: {event.what}: {event.task} {event.message}".rstrip())
+
+
+def _show_plan(run: str, town: str, plan: dict[str, object], *, waits: bool) -> None:
+    from civicops.runs.plan import plan_hash
+
+    digest = plan_hash(plan)[:12]
+    typer.echo(f"plan {digest}: window {plan['window']}, from {plan['starts_at']}")
+    hosts = plan["hosts"]
+    assert isinstance(hosts, dict)  # noqa: S101  written by ourselves
+    for host, told in hosts.items():
+        typer.echo(f"  {printable(host, 255)} ({told['ring']}): {printable(', '.join(told['changes']), 500)}")
+    if waits:
+        typer.echo(f"It waits: civicops runs {town} approve {run} --by NAME --plan {digest}")

@@ -1,0 +1,214 @@
+"""What the gate says of each host of a batch: pure, so that every rule can be tested without a host or a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+from civicops.calendar import Answer, Span
+from civicops.gate.need import Need
+from civicops.gate.rings import Groups, Health, ordered, partners
+from civicops.ledger.claims import WHOLE_TOWN, Claim
+from civicops.town.model import Halt
+
+Code = Literal[
+    "open",  # may be worked on until `until`
+    "adopt",  # this run's own work goes on there, or did: collect it, start nothing
+    "observe_only",
+    "locked",  # the job runs for this town already
+    "claimed",  # another run works on the host
+    "settled",  # done already in this run
+    "cancelled",
+    "window",  # outside of every window
+    "frozen",
+    "approval",  # the window wants an approval that is not there
+    "canary",  # the rings before have not been proven
+    "halt",
+    "pair",
+    "late",  # too little time is left
+]
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Until when a host may be worked on, and by what right: a window's id, or an override."""
+
+    until: datetime
+    window: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """Everything that the gate's answer depends on."""
+
+    town: str
+    run: str
+    job: str
+    now: datetime
+    hosts: Sequence[str]
+    groups: Groups
+    halt: Halt
+    # Of the job, since `halt.proof`; and those of any job under which work may go on now.
+    claims: Sequence[Claim]
+    live: Sequence[Claim]
+    calendar: Callable[[str], Answer]
+    need: Callable[[str], Need]
+    override: Callable[[str, Answer], Allowed | None] = lambda _host, _answer: None
+    approved: Callable[[str, Answer], bool] = lambda _host, _answer: True
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for one host. Times are UTC; `need` is None where it did not come to that."""
+
+    host: str
+    code: Code
+    reason: str
+    until: datetime | None = None
+    window: str | None = None
+    freeze: str | None = None
+    next: Span | None = None
+    need: Need | None = None
+    ring: str | None = None
+    claim: Claim | None = field(default=None, repr=False)
+
+    @property
+    def opens(self) -> bool:
+        """Whether the host gets a ticket."""
+        return self.code in ("open", "adopt")
+
+    @property
+    def may_start(self) -> bool:
+        """Whether something new may begin there."""
+        return self.code == "open"
+
+
+def decide(question: Question) -> dict[str, Verdict]:
+    """The verdict for each host of the batch, in its order."""
+    return _Decision(question).verdicts()
+
+
+class _Decision:
+    def __init__(self, question: Question) -> None:
+        self._asked = question
+        self._order = ordered(question.groups)
+        self._health = Health(question.claims, self._order, question.halt, question.now)
+        self._live = {claim.host: claim for claim in question.live if claim.host != WHOLE_TOWN}
+        self._lock = next(
+            (
+                claim
+                for claim in question.live
+                if claim.host == WHOLE_TOWN and claim.job == question.job and claim.run != question.run
+            ),
+            None,
+        )
+        self._settled = {
+            claim.host: claim for claim in question.claims if claim.run == question.run and claim.settled_at is not None
+        }
+        self._rings: dict[str, tuple[str, str] | None] = {}
+        self._opened: set[str] = set()
+
+    def verdicts(self) -> dict[str, Verdict]:
+        answers: dict[str, Verdict] = {}
+        for host in self._asked.hosts:
+            answers[host] = verdict = self._verdict(host)
+            if verdict.opens:
+                self._opened.add(host)
+        return answers
+
+    def _verdict(self, host: str) -> Verdict:
+        asked = self._asked
+        ring = self._order.of.get(host)
+        if ring is None:
+            return Verdict(host, "observe_only", "observe_only: never changed")
+        if asked.cancelled:
+            return Verdict(host, "cancelled", "the run is being cancelled", ring=ring)
+        if self._lock is not None:
+            lock = self._lock
+            reason = f"{lock.job} runs for {asked.town} already: {lock.run}, until {_clock(lock.expires_at)} at most"
+            return Verdict(host, "locked", reason, ring=ring)
+        if (settled := self._settled.get(host)) is not None:
+            return Verdict(host, "settled", f"{settled.outcome} already in this run", ring=ring)
+        answer = asked.calendar(host)
+        live = self._live.get(host)
+        if live is not None and live.run != asked.run:
+            reason = f"{live.job} works on it already: {live.run}, until {_clock(live.expires_at)} at most"
+            return Verdict(host, "claimed", reason, next=answer.next, ring=ring)
+        if live is not None:
+            return self._own(host, ring, answer, live)
+        return self._new(host, ring, answer)
+
+    def _own(self, host: str, ring: str, answer: Answer, live: Claim) -> Verdict:
+        """The host is open to this run, from before it was resumed."""
+        fresh = self._new(host, ring, answer)
+        if fresh.opens:
+            return replace(fresh, reason="open since before the run was resumed", claim=live)
+        until = self._asked.now if answer.until is None else answer.until
+        return Verdict(
+            host,
+            "adopt",
+            f"what this run has begun there is collected; nothing new may begin: {fresh.reason}",
+            until=until,
+            window=live.window,
+            next=answer.next,
+            need=Need(0.0, 0.0, "nothing new may begin"),
+            ring=ring,
+            claim=live,
+        )
+
+    def _new(self, host: str, ring: str, answer: Answer) -> Verdict:
+        asked = self._asked
+        allowed = Allowed(answer.until, answer.window or "") if answer.allowed and answer.until else None
+        by_override = asked.override(host, answer) if allowed is None else None
+        allowed = allowed or by_override
+        if allowed is None:
+            code: Code = "frozen" if answer.freeze else "window"
+            reason = answer.reason or "no window is open"
+            return Verdict(host, code, reason, freeze=answer.freeze, next=answer.next, ring=ring)
+        if by_override is None and not asked.approved(host, answer):
+            reason = f"the window {allowed.window} wants an approval: civicops runs {asked.town} approve {asked.run}"
+            return Verdict(host, "approval", reason, window=allowed.window, ring=ring)
+        if ring not in self._rings:
+            self._rings[ring] = self._health.refusal(ring)
+        if (stop := self._rings[ring]) is not None:
+            halted: Code = "canary" if stop[0] == "canary" else "halt"
+            return Verdict(host, halted, stop[1], next=answer.next, ring=ring)
+        if (reason_of_pair := self._pair(host)) is not None:
+            return Verdict(host, "pair", reason_of_pair, next=answer.next, ring=ring)
+        need = asked.need(host)
+        left = (allowed.until - asked.now).total_seconds()
+        if need.seconds + need.reserve > left:
+            reason = (
+                f"{_minutes(left)} are left until {_clock(allowed.until.isoformat())}, and it needs "
+                f"{_minutes(need.seconds)} and {_minutes(need.reserve)} to take it back ({need.basis})"
+            )
+            return Verdict(host, "late", reason, next=answer.next, need=need, ring=ring)
+        return Verdict(
+            host,
+            "open",
+            "overridden" if by_override else f"in the window {allowed.window}",
+            until=allowed.until,
+            window=allowed.window,
+            freeze=answer.freeze,
+            need=need,
+            ring=ring,
+        )
+
+    def _pair(self, host: str) -> str | None:
+        others = partners(host, self._asked.groups)
+        if busy := sorted(others & (self._opened | set(self._live))):
+            return f"its pair partner {busy[0]} is being worked on"
+        if hurt := self._health.harmed_in(self._asked.run, others):
+            return f"its pair partner {hurt[0]} came to harm in this run"
+        return None
+
+
+def _clock(moment: str) -> str:
+    return f"{moment[:10]} {moment[11:16]}Z"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{max(0, round(seconds / 60))} min" if seconds >= 90 else f"{max(0, round(seconds))} s"

@@ -1,0 +1,255 @@
+"""Ask the gate: gather what it must know, decide, and write claims and documents together or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from civicops.calendar import Answer, Calendar, load_calendar, matching
+from civicops.gate.decide import Allowed, Question, Verdict, decide
+from civicops.gate.need import Need, Sample, Work, load_factor, needed
+from civicops.gate.rings import Groups, ordered
+from civicops.gate.settle import settle
+from civicops.jobs import Job
+from civicops.ledger.claims import (
+    GRACE,
+    WHOLE_TOWN,
+    Claim,
+    add_claims,
+    claims_of_run,
+    extend_claim,
+    moment,
+    open_claims,
+    recent_claims,
+    stamp,
+)
+from civicops.ledger.documents import Document
+from civicops.ledger.ingest import ingest_run
+from civicops.ledger.store import Ledger
+from civicops.state import TownState
+from civicops.text import printable
+from civicops.town import Town
+
+# How far back a host's history is looked at.
+_HISTORY = timedelta(days=400)
+
+
+class GateError(Exception):
+    """The gate can't answer, so nothing is opened; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """Somebody's word that work may be done outside of a window, or in a freeze."""
+
+    reason: str
+    approver: str
+    user: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a batch of a run asks."""
+
+    job: Job
+    run: str
+    hosts: Sequence[str]
+    groups: Groups
+    check: bool = False
+    override: Override | None = None
+
+
+def ask(town: Town, state: TownState, asked: Ask, now: datetime) -> dict[str, Verdict]:
+    """The verdict for each host; claims and documents are in the ledger when this returns.
+
+    In check mode nothing is claimed, and the documents say that it was a check.
+
+    :raises GateError: the override is not one that the town allows, or the town's directory is gone.
+    :raises TownFileError: a calendar can't be read.
+    :raises LedgerError: there is no ledger, so there is no opening.
+    """
+    calendar = load_calendar(town)
+    with Ledger(town.id, state=state) as ledger:
+        spool = state.spool_of(asked.run)
+        ingest_run(ledger, spool)
+        with ledger.transaction() as connection:
+            settle(ledger, connection, asked.run, now)
+            question = _question(town, state, ledger, connection, calendar, asked, now)
+            verdicts = decide(question)
+            if not asked.check:
+                _claim(connection, asked, verdicts, now)
+            # That a host has had its turn in this run already is no decision of tonight's.
+            told = [verdict for verdict in verdicts.values() if verdict.code != "settled"]
+            ledger.append([_document(town, asked, verdict, now) for verdict in told], connection)
+    return verdicts
+
+
+def _question(
+    town: Town,
+    state: TownState,
+    ledger: Ledger,
+    connection: sa.Connection,
+    calendar: Calendar,
+    asked: Ask,
+    now: datetime,
+) -> Question:
+    history = recent_claims(connection, asked.job.name, now - _HISTORY)
+    since = stamp(now - town.maintenance.halt.proof)
+    mine = claims_of_run(connection, asked.run)
+    recent = {claim.id: claim for claim in (*history, *mine) if claim.opened_at >= since or claim.run == asked.run}
+    approved = _approved(ledger, asked.run)
+    required = {window.id for window in town.maintenance.windows if window.approval == "required"}
+
+    def is_approved(host: str, answer: Answer) -> bool:
+        return bool(set(answer.windows) - required) or host in approved
+
+    return Question(
+        town=town.id,
+        run=asked.run,
+        job=asked.job.name,
+        now=now,
+        hosts=asked.hosts,
+        groups=asked.groups,
+        halt=town.maintenance.halt,
+        claims=list(recent.values()),
+        live=open_claims(connection, now),
+        calendar=lambda host: calendar.may(asked.job.name, host, now, asked.groups),
+        need=_needs(asked, history, mine),
+        override=_override(town, calendar, asked, now),
+        approved=is_approved,
+        cancelled=(state.runs / asked.run / "cancel").exists(),
+    )
+
+
+def _needs(asked: Ask, history: Sequence[Claim], mine: Sequence[Claim]) -> Callable[[str], Need]:
+    """What a host needs, by its own history, else its ring's, else the job's usual effort."""
+    samples: dict[str, list[Sample]] = {}
+    for claim in history:
+        if claim.seconds is not None:
+            work = Work(None, claim.packages, claim.megabytes, claim.reboot)
+            samples.setdefault(claim.host, []).append(Sample(claim.host, work, claim.seconds))
+    order = ordered(asked.groups)
+    of_ring: dict[str, list[Sample]] = {}
+    for host, own in samples.items():
+        if (ring := order.of.get(host)) is not None:
+            of_ring.setdefault(ring, []).extend(own)
+    load = load_factor([(claim.expected, claim.seconds) for claim in mine if claim.seconds is not None])
+
+    def need(host: str) -> Need:
+        ring = of_ring.get(order.of.get(host, ""), [])
+        return needed(Work(None), samples.get(host, []), ring, asked.job.effort, load)
+
+    return need
+
+
+def _approved(ledger: Ledger, run: str) -> frozenset[str]:
+    """The hosts that this run's approvals name; one of a plan that has changed since counts for nothing."""
+    told = [entry for entry in ledger.of_run(run) if entry.kind in ("plan", "approval") and entry.status == "accepted"]
+    plan = next((entry.body for entry in reversed(told) if entry.kind == "plan"), None)
+    bodies = ledger.bodies(entry for entry in told if entry.kind == "approval")
+    # An entry names its body by the same hash that an approval names the plan by.
+    return frozenset(host for body in bodies.values() if body["plan_sha256"] == plan for host in body["hosts"])
+
+
+def _override(town: Town, calendar: Calendar, asked: Ask, now: datetime) -> Callable[[str, Answer], Allowed | None]:
+    override = asked.override
+    if override is None:
+        return lambda _host, _answer: None
+    if not override.reason.strip() or not override.approver.strip():
+        raise GateError("--override-window wants a reason, and --approver a name")
+    roles = {
+        contact.role for contact in town.contacts if contact.name.casefold() == override.approver.strip().casefold()
+    }
+    by_id = {freeze.id: freeze for freeze in town.maintenance.freezes}
+    frozen = [by_id[one.freeze] for one in calendar.freezes_between(now, now + timedelta(seconds=1))]
+    within = {freeze.id: matching(freeze.hosts, asked.groups) for freeze in frozen}
+
+    def allowed(host: str, _answer: Answer) -> Allowed | None:
+        for freeze in frozen:
+            if host in within[freeze.id] and freeze.override_by not in roles:
+                return None
+        return Allowed(now + asked.job.timeout, "override")
+
+    return allowed
+
+
+def _claim(connection: sa.Connection, asked: Ask, verdicts: dict[str, Verdict], now: datetime) -> None:
+    opened = [verdict for verdict in verdicts.values() if verdict.opens]
+    if not opened:
+        return
+    untils = [verdict.until for verdict in opened if verdict.until is not None]
+    latest = max([*untils, now])
+    held = next(
+        (
+            claim
+            for claim in claims_of_run(connection, asked.run)
+            if claim.host == WHOLE_TOWN and claim.settled_at is None
+        ),
+        None,
+    )
+    if held is None:
+        add_claims(connection, [_new_claim(asked, WHOLE_TOWN, "", now, latest)])
+    elif moment(held.until) < latest:
+        extend_claim(connection, held.id, latest)
+    new: list[Claim] = []
+    for verdict in opened:
+        until = verdict.until or now
+        if verdict.claim is None:
+            expected = verdict.need.seconds if verdict.need is not None else 0.0
+            new.append(_new_claim(asked, verdict.host, verdict.window or "", now, until, expected))
+        else:
+            extend_claim(connection, verdict.claim.id, max(until, moment(verdict.claim.until)))
+    add_claims(connection, new)
+
+
+def _new_claim(asked: Ask, host: str, window: str, now: datetime, until: datetime, expected: float = 0.0) -> Claim:
+    return Claim(
+        host=host,
+        run=asked.run,
+        job=asked.job.name,
+        window=window,
+        opened_at=stamp(now),
+        until=stamp(until),
+        expires_at=stamp(until + GRACE),
+        expected=expected,
+    )
+
+
+def _document(town: Town, asked: Ask, verdict: Verdict, now: datetime) -> Document:
+    need = verdict.need
+    body: dict[str, Any] = {
+        "decision": "open" if verdict.opens else "refused",
+        "code": verdict.code,
+        "reason": printable(verdict.reason, 1000),
+        "window": verdict.window,
+        "freeze": verdict.freeze,
+        "ring": verdict.ring,
+        "until": None if verdict.until is None else stamp(verdict.until),
+        "next": None if verdict.next is None else [stamp(verdict.next.start), stamp(verdict.next.end)],
+        "needed_seconds": None if need is None else round(need.seconds, 1),
+        "reserve_seconds": None if need is None else round(need.reserve, 1),
+        "basis": None if need is None else printable(need.basis, 200),
+        "town_file_sha256": town.sha256,
+        "override": None,
+    }
+    if asked.override is not None:
+        body["override"] = {name: printable(text, 500) for name, text in asdict(asked.override).items()}
+    return Document(
+        kind="gate",
+        version=1,
+        id=str(uuid.uuid4()),
+        town=town.id,
+        host=verdict.host,
+        target=None,
+        run=asked.run,
+        job=asked.job.name,
+        check=asked.check,
+        attempt=1,
+        collected_at=stamp(datetime.now(UTC)),
+        body=body,
+    )

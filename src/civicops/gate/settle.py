@@ -1,0 +1,86 @@
+"""Settle claims: what became of the hosts that a run was let through to, by the documents that came home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from civicops.jobs import JOBS
+from civicops.ledger.claims import (
+    WHOLE_TOWN,
+    Claim,
+    Settlement,
+    claims_of_run,
+    moment,
+    settle_claims,
+)
+from civicops.ledger.store import Entry, Ledger
+
+GOING_ON = ("running", "unknown")
+"""Outcomes after which work may still be going on: the claim stays, and so does the way to adopt it."""
+
+# Outcomes whose time from opening to end tells how long such work takes.
+_WHOLE = ("done", "overrun")
+
+
+def settle(ledger: Ledger, connection: sa.Connection, run: str, now: datetime, *, ended: bool = False) -> None:
+    """Settle those claims of a run whose host has answered; with `ended`, also let go of the job.
+
+    A claim whose host has not answered stays open until it expires: work may be going on there, which the run, when
+    it is resumed, adopts.
+    """
+    mine = [claim for claim in claims_of_run(connection, run) if claim.settled_at is None]
+    if not mine:
+        return
+    outcomes = _outcomes(ledger, run, mine)
+    settled = [outcomes[claim.host] for claim in mine if claim.host in outcomes]
+    if ended:
+        settled += [Settlement(claim.id, "done") for claim in mine if claim.host == WHOLE_TOWN]
+    settle_claims(connection, settled, now)
+
+
+def settle_run(ledger: Ledger, run: str, now: datetime) -> None:
+    """Settle a run that has come to its end."""
+    with ledger.transaction() as connection:
+        settle(ledger, connection, run, now, ended=True)
+
+
+def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> dict[str, Settlement]:
+    """By host, how the work under its claim ended: told by its newest document or contact since it was opened."""
+    by_host = {claim.host: claim for claim in claims if claim.host != WHOLE_TOWN}
+    told = [
+        entry
+        for entry in ledger.of_run(run)
+        if (claim := by_host.get(entry.host)) is not None and _tells(entry, claim) and not entry.check
+    ]
+    bodies = ledger.bodies(told)
+    found: dict[str, Settlement] = {}
+    going_on: set[str] = set()
+    for entry in told:
+        claim, body = by_host[entry.host], bodies.get(entry.body) or {}
+        if entry.status == "rejected":
+            found[entry.host] = Settlement(claim.id, "failed")
+            continue
+        outcome = str(body.get("outcome", "failed"))
+        if entry.kind == "contact":
+            if entry.host in found or entry.host in going_on or (body.get("ignored") and outcome == "failed"):
+                continue  # the host's own word counts
+        elif outcome in GOING_ON:
+            going_on.add(entry.host)
+            found.pop(entry.host, None)
+            continue
+        at = moment(entry.collected_at)
+        if outcome == "done" and at > moment(claim.until):
+            outcome = "overrun"
+        whole = outcome in _WHOLE and not body.get("adopted")
+        seconds = (at - moment(claim.opened_at)).total_seconds() if whole else None
+        found[entry.host] = Settlement(claim.id, outcome, seconds)
+    return found
+
+
+def _tells(entry: Entry, claim: Claim) -> bool:
+    job = JOBS.get(claim.job)
+    kinds = ("contact", job.outcome if job is not None else None)
+    return (entry.kind in kinds or entry.status == "rejected") and entry.collected_at >= claim.opened_at

@@ -1,0 +1,184 @@
+"""Plans and approvals: a run that wants somebody's yes waits, with what it would do written down.
+
+An approval names the hash of a plan. If the plan has changed when the run is to begin (another host, another update),
+the approval is void and the new plan wants its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from civicops.calendar import matching
+from civicops.gate.rings import ordered
+from civicops.jobs import JOBS, Job
+from civicops.ledger.claims import stamp
+from civicops.ledger.documents import Document, canonical
+from civicops.ledger.spool import now
+from civicops.ledger.store import Ledger
+from civicops.runs.inventory import read_groups
+from civicops.runs.journal import RunOrder, read_plan, read_run, write_plan
+from civicops.runs.start import PlanChangedError, RunError, new_run_id
+from civicops.state import TownState, user_name
+from civicops.text import printable
+from civicops.town import Town
+from civicops.town.model import Window
+
+Changes = Callable[[Ledger, list[str]], dict[str, list[str]]]
+"""What a job would change, one line per change, for each of the hosts."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and its hash."""
+
+    run: str
+    body: dict[str, Any]
+    sha256: str
+
+
+def _waits(_ledger: Ledger, hosts: list[str]) -> dict[str, list[str]]:
+    return {host: ["waits, and changes nothing"] for host in hosts}
+
+
+CHANGES: dict[str, Changes] = {"wait": _waits}
+"""How each job's plan is made; a job that is not here can't wait for an approval."""
+
+
+def make_plan(
+    town: Town, state: TownState, job: Job, *, window: Window, starts_at: datetime, limit: str | None
+) -> dict[str, Any]:
+    """What a run would do now: its hosts, by ring, and what would change on each.
+
+    :raises InventoryError: the inventory can't be read.
+    :raises RunError: the job has no plans.
+    """
+    if job.name not in CHANGES:
+        raise RunError(f"{job.name} has no plans, so it can't wait for an approval: remove approval from {window.id}")
+    groups = read_groups(town, state)
+    order = ordered(groups)
+    hosts = matching(window.hosts, groups) & set(order.of)
+    if limit is not None:
+        hosts &= matching(limit, groups)
+    with Ledger(town.id, state=state) as ledger:
+        changes = CHANGES[job.name](ledger, sorted(hosts))
+    return {
+        "job": job.name,
+        "window": window.id,
+        "starts_at": stamp(starts_at),
+        "hosts": {host: {"ring": order.of[host], "changes": changes[host]} for host in sorted(hosts)},
+    }
+
+
+def plan_hash(body: dict[str, Any]) -> str:
+    """What an approval names."""
+    return hashlib.sha256(canonical(body)).hexdigest()
+
+
+def plan_run(
+    town: Town,
+    state: TownState,
+    job: Job,
+    *,
+    window: Window,
+    starts_at: datetime,
+    run: str | None = None,
+    limit: str | None = None,
+) -> Planned:
+    """Write down a run that waits for its approval, or the new plan of one."""
+    body = make_plan(town, state, job, window=window, starts_at=starts_at, limit=limit)
+    order = RunOrder(
+        run=run or new_run_id(job.name),
+        town=town.id,
+        town_file_sha256=town.sha256,
+        job=job.name,
+        limit=limit if limit is not None else window.hosts,
+        check=False,
+        user=user_name(),
+        pid=os.getpid(),
+        started_at=now(),
+        window=window.id,
+        window_start=stamp(starts_at),
+    )
+    _record(state, order, "plan", body)
+    write_plan(state, order, body)
+    return Planned(order.run, body, plan_hash(body))
+
+
+def approve(town: Town, state: TownState, run: str, *, by: str, sha256: str | None = None) -> Planned:
+    """Approve a planned run. With `sha256`, only if that is still its plan's hash.
+
+    :raises NoSuchRunError: there is none of that id.
+    :raises RunError: the run does not wait for an approval.
+    :raises PlanChangedError: what the run would do now is not what was written down; the new plan is, now.
+    """
+    if not by.strip():
+        raise RunError("--by: name the person who approves")
+    record = read_run(state, run)
+    before = read_plan(state, run)
+    if record.state != "planned" or before is None:
+        raise RunError(f"{run} is {record.state}: only a planned run is approved")
+    planned = refresh(town, state, run)
+    if planned.sha256 != plan_hash(before) or (sha256 is not None and not planned.sha256.startswith(sha256)):
+        raise PlanChangedError(
+            f"the plan of {run} has changed ({planned.sha256[:12]} now): read it again with civicops runs {town.id} "
+            f"show {run}, then approve it"
+        )
+    body = {
+        "plan_sha256": planned.sha256,
+        "window": planned.body["window"],
+        "hosts": sorted(planned.body["hosts"]),
+        "by": printable(by, 200),
+        "user": printable(user_name(), 200),
+    }
+    _record(state, record.order, "approval", body)
+    return planned
+
+
+def refresh(town: Town, state: TownState, run: str) -> Planned:
+    """A planned run's plan as it is now, written down where it has changed.
+
+    :raises RunError: its window is no longer in the town file.
+    """
+    record, before = read_run(state, run), read_plan(state, run)
+    window = next((one for one in town.maintenance.windows if one.id == record.order.window), None)
+    if before is None or window is None or record.order.window_start is None:
+        raise RunError(f"{run} was planned for the window {record.order.window}, which {town.path} does not have")
+    job, starts_at = JOBS[record.order.job], datetime.fromisoformat(record.order.window_start)
+    body = make_plan(town, state, job, window=window, starts_at=starts_at, limit=record.order.limit)
+    if plan_hash(body) != plan_hash(before):
+        _record(state, record.order, "plan", body)
+        write_plan(state, record.order, body)
+    return Planned(run, body, plan_hash(body))
+
+
+def is_approved(state: TownState, run: str, sha256: str) -> bool:
+    """Whether the plan with this hash was approved for this run."""
+    with Ledger(state.town, state=state) as ledger:
+        entries = [entry for entry in ledger.of_run(run) if entry.kind == "approval" and entry.status == "accepted"]
+        bodies = ledger.bodies(entries)
+    return any(bodies[entry.body]["plan_sha256"] == sha256 for entry in entries)
+
+
+def _record(state: TownState, order: RunOrder, kind: str, body: dict[str, Any]) -> None:
+    document = Document(
+        kind=kind,
+        version=1,
+        id=str(uuid.uuid4()),
+        town=order.town,
+        host="",
+        target=None,
+        run=order.run,
+        job=order.job,
+        check=False,
+        attempt=1,
+        collected_at=now(),
+        body=body,
+    )
+    with Ledger(order.town, state=state) as ledger:
+        ledger.append([document])

@@ -1,0 +1,48 @@
+"""What people are told of a run: that it failed or was halted, and that the matter is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+from civicops.alerts import Notice, deliver, raise_notice
+from civicops.exit_status import ExitStatus
+from civicops.runs.judge import MISSED, RunResult
+from civicops.state import TownState
+from civicops.town import Town
+
+_FEW = 20
+
+
+def tell_people(town: Town, state: TownState, result: RunResult, now: datetime) -> tuple[str, ...]:
+    """Put the notices of a run that has ended into the outbox, and send what is due; returns what went wrong there."""
+    if not town.alerts and not any(contact.notify_for for contact in town.contacts):
+        return ()
+    job = result.run.split("-")[1]
+    if result.exit_status is ExitStatus.HOSTS_FAILED:
+        raise_notice(town, state, _failure(town, job, result), now)
+    elif result.exit_status is ExitStatus.DONE:
+        subject = f"{town.name}: {job} is done again"
+        raise_notice(town, state, Notice("failure", f"run:{job}", subject, _summary(result), resolved=True), now)
+    if result.halted:
+        subject = f"{town.name}: {job} was halted"
+        raise_notice(town, state, Notice("halt", f"halt:{job}", subject, _summary(result)), now)
+    elif result.exit_status is ExitStatus.DONE:
+        subject = f"{town.name}: {job} is no longer halted"
+        raise_notice(town, state, Notice("halt", f"halt:{job}", subject, _summary(result), resolved=True), now)
+    return deliver(town, state, now).problems
+
+
+def _failure(town: Town, job: str, result: RunResult) -> Notice:
+    missed = sorted(host for host, outcome in result.hosts.items() if outcome in MISSED)
+    lines = [f"{host}: {result.hosts[host]}: {result.reasons.get(host, '')}" for host in missed[:_FEW]]
+    if len(missed) > _FEW:
+        lines.append(f"and {len(missed) - _FEW} more")
+    subject = f"{town.name}: {job}: {result.message or result.state}"
+    return Notice("failure", f"run:{job}", subject, "\n".join([_summary(result), "", *lines]))
+
+
+def _summary(result: RunResult) -> str:
+    counted = Counter(outcome for outcome in result.hosts.values() if outcome != "not_asked")
+    told = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in sorted(counted.items()))
+    return f"Run {result.run} is {result.state}" + (f": {told}." if told else ".")
