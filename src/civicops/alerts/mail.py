@@ -14,7 +14,7 @@ from email.utils import format_datetime
 
 from civicops.alerts.channel import ANSWER_SECONDS, Deadline, Undelivered
 from civicops.alerts.message import Message
-from civicops.alerts.settings import MailSettings, is_loopback, mail_settings
+from civicops.alerts.settings import MailSettings, Secret, is_loopback, mail_settings
 from civicops.state import TownState
 from civicops.text import printable
 
@@ -56,7 +56,7 @@ class Mail:
             if settings.security == "starttls":
                 _start_tls(smtp, context, settings)
             if settings.user is not None and settings.password is not None:
-                smtp.login(settings.user, settings.password.reveal())
+                _log_in(smtp, settings.user, settings.password)
             smtp.send_message(mail, settings.sender, [self._address])
             with contextlib.suppress(OSError, smtplib.SMTPException):  # it was taken: how they part does not matter
                 smtp.quit()
@@ -117,6 +117,18 @@ def _start_tls(smtp: smtplib.SMTP, context: ssl.SSLContext, settings: MailSettin
         raise Undelivered(f"{settings.host}:{settings.port} refused STARTTLS ({code}); nothing was sent to it")
 
 
+def _log_in(smtp: smtplib.SMTP, user: str, password: Secret) -> None:
+    """One try, by one mechanism: `smtplib`'s own login tries all, and three wrong answers can lock an account."""
+    smtp.ehlo_or_helo_if_needed()
+    offered = smtp.esmtp_features.get("auth", "").upper().split()
+    smtp.user, smtp.password = user, password.reveal()
+    for mechanism, answer in (("PLAIN", smtp.auth_plain), ("LOGIN", smtp.auth_login)):
+        if mechanism in offered:
+            smtp.auth(mechanism, answer)
+            return
+    raise smtplib.SMTPNotSupportedError
+
+
 def _context(settings: MailSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
@@ -154,7 +166,7 @@ def _reason(
         case smtplib.SMTPServerDisconnected():
             return Undelivered(f"{server} closed the connection")
         case smtplib.SMTPNotSupportedError() | smtplib.SMTPException():
-            return Undelivered(f"{server} offers no login that we know; see user in {settings.file}")
+            return Undelivered(f"{server} offers no login by PLAIN or LOGIN; see user in {settings.file}")
         case OSError():
             return Undelivered(f"{server}: {error.strerror or 'no answer in time'}")
     return Undelivered(f"{server}: the mail can't be written in its form")

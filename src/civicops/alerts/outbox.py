@@ -8,6 +8,7 @@ outbox/dead/                    what could not be delivered in seven days; remov
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -90,8 +91,9 @@ def boxes(state: TownState) -> list[Box]:
 def sweep(state: TownState, now: datetime) -> None:
     """Remove the dead that have been kept long enough."""
     for path in state.directory("outbox", DEAD).iterdir():
-        if now.timestamp() - path.stat().st_mtime > DEAD_KEPT.total_seconds():
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+            if now.timestamp() - path.stat().st_mtime > DEAD_KEPT.total_seconds():
+                path.unlink()
 
 
 def _sync_directory(path: Path) -> None:

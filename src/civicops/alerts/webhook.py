@@ -15,7 +15,6 @@ from civicops.alerts.message import DIGEST, Message, Part
 from civicops.alerts.settings import HookSettings, hook_settings
 from civicops.state import TownState
 
-_ANSWER_LIMIT = 4096
 _REFUSALS = {400, 413, 422}
 """The statuses that speak of this very message."""
 _CALLS = re.compile(r"@(?=(?:all|channel|here|everyone)\b)", re.IGNORECASE)
@@ -51,8 +50,7 @@ class Webhook:
         with Deadline(ANSWER_SECONDS) as deadline:
             opener = urllib.request.build_opener(_Https(context, deadline), _NoRedirects())
             try:
-                with opener.open(request, timeout=ANSWER_SECONDS) as answer:
-                    answer.read(_ANSWER_LIMIT)
+                opener.open(request, timeout=ANSWER_SECONDS).close()  # the status says it all: no body is read
             except urllib.error.HTTPError as error:
                 error.close()
                 raise Undelivered(_status(error.code), refused=error.code in _REFUSALS) from None
@@ -137,4 +135,6 @@ def _reason(error: Exception, deadline: Deadline) -> str:
         return f"its certificate is not trusted: {cause.verify_message}"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
+    if match := re.match(r"Tunnel connection failed: ([0-9]{3})", str(cause)):
+        return f"the proxy answered {match[1]}"
     return f"no sound answer ({type(cause).__name__})"

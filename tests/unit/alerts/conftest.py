@@ -1,4 +1,4 @@
-"""Real servers for alerts: mail with STARTTLS and a login, webhooks over https, with a certificate of the test's own."""
+"""Real servers for alerts: mail with STARTTLS and a login, webhooks over https, with a certificate made here."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ class Mails:
     rcpt_answer: Callable[[str], str] = lambda address: "250 OK"
     data_answer: Callable[[EmailMessage], str] = lambda mail: "250 OK"
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
         answer = self.rcpt_answer(address)
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
@@ -84,7 +84,13 @@ class Mails:
     def login(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
         self.logins.append(data.login)
-        return AuthResult(success=data.password == PASSWORD.encode())
+        return AuthResult(success=data.password == PASSWORD.encode(), handled=False)
+
+
+def words(mail: EmailMessage) -> str:
+    """A mail's text with the line ends of Python."""
+    text: str = mail.get_content()
+    return text.replace("\r\n", "\n")
 
 
 class MailServer:
@@ -126,10 +132,10 @@ def write_private(path: Path, text: str) -> Path:
     return path
 
 
-def smtp_ini(port: int, certificate: Path, **more: str) -> str:
+def smtp_ini(at: int, certificate: Path, **more: str) -> str:
     values = {
         "host": "127.0.0.1",
-        "port": str(port),
+        "port": str(at),
         "user": "civicops",
         "password": PASSWORD,
         "from": "civicops@riverton.example",
@@ -163,14 +169,14 @@ class HookServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 server.posts.append(Post(self.path, body, self.headers["Authorization"]))
                 server.answers.get(self.path, lambda handler: status(handler, 200))(self)
 
-            do_GET = do_POST  # noqa: N815
+            do_GET = do_POST
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: Any) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -36,9 +36,7 @@ def oracle(hours: Hours, now: datetime, zone: str) -> bool:
     today = now.astimezone(place).date()
     days = [today + timedelta(days=distance) for distance in (-2, -1, 0, 1)]
     return any(
-        instant(day, hours.start)
-        <= now
-        < instant(day + timedelta(days=0 if hours.start < hours.end else 1), hours.end)
+        instant(day, hours.start) <= now < instant(day + timedelta(days=0 if hours.start < hours.end else 1), hours.end)
         for day in days
     )
 
