@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from .patterns import check_pattern
 from .problems import echo
 from .rrule import RuleFault, parse_rrule
 
@@ -44,8 +45,10 @@ def _text(value: object, what: str, example: str) -> str:
     raise misfit(f"must be {what}, not {echo(value)}", f'such as "{example}"')
 
 
-def _pattern(pattern: str, what: str, example: str, longest: int = 100) -> tuple[Any, ...]:
-    """A text that matches the whole pattern."""
+def _pattern(
+    pattern: str, what: str, example: str, longest: int = 100, also: Callable[[str], None] | None = None
+) -> tuple[Any, ...]:
+    """A text that matches the whole pattern; `also` looks closer and raises RuleFault."""
     compiled = re.compile(pattern)
 
     def check(value: object) -> str:
@@ -54,6 +57,11 @@ def _pattern(pattern: str, what: str, example: str, longest: int = 100) -> tuple
             raise misfit(f"is {len(text)} characters long", f"at most {longest} are allowed")
         if not compiled.fullmatch(text):
             raise misfit(f"must be {what}, not {echo(text)}", f'such as "{example}"')
+        if also is not None:
+            try:
+                also(text)
+            except RuleFault as fault:
+                raise misfit(fault.message, fault.remedy) from None
         return text
 
     schema = {"type": "string", "pattern": f"^(?:{pattern})$", "maxLength": longest, "examples": [example]}
@@ -117,9 +125,16 @@ Recipient = Annotated[
 """Who is told: an e-mail address, or a webhook's https address."""
 
 HostPattern = Annotated[
-    str, *_pattern(r"[A-Za-z0-9_.:!&*~,\[\]-]+", "a host pattern of Ansible", "all:!dept_police", longest=200)
+    str,
+    *_pattern(
+        r"[A-Za-z0-9_.:!&*~,\[\]-]+",
+        "a host pattern of Ansible",
+        "all:!dept_police",
+        longest=200,
+        also=check_pattern,
+    ),
 ]
-"""Which hosts, as Ansible's patterns say it: `all`, `dept_police`, `all:!dept_police`."""
+"""Which hosts, as Ansible's patterns say it: `all`, `dept_police`, `all:!dept_police`; no subscripts."""
 
 TownPath = Annotated[
     str,
