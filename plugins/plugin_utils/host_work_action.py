@@ -57,11 +57,11 @@ class Answer:
             told = json.loads(text) if isinstance(text, str) and len(text) < 65536 else None
         except (ValueError, RecursionError):
             return None
-        if not isinstance(told, dict) or told.get("state") not in _OUTCOMES:
+        if not isinstance(told, dict) or str(told.get("state")) not in _OUTCOMES:
             return None
         status = told.get("status")
         return cls(
-            state=told["state"],
+            state=str(told["state"]),
             adopted=told.get("adopted") is True,
             began=told["began"] if isinstance(told.get("began"), bool) else None,
             rebooted=told.get("rebooted") is True,

@@ -21,8 +21,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-_KEY = "CIVICOPS_ACTIVE_SEAL"
 _CLOCK = "CIVICOPS_ACTIVE_CLOCK"
+# Kept in memory, which Ansible's workers inherit, and out of the environment: that goes to ssh and to every program
+# that a lookup starts, one of which could seal a ticket.
+_key = b""
 _HOW = "the gate gives it: register its answer, and pass the host's ticket to the module's option gate"
 
 
@@ -66,7 +68,8 @@ def clock_jump() -> float:
 
 def new_seal() -> None:
     """Give this process and its future children the run's key; called once, when the playbook begins."""
-    os.environ[_KEY] = secrets.token_hex(32)
+    global _key
+    _key = secrets.token_bytes(32)
 
 
 def seal(ticket: Ticket) -> dict[str, Any]:
@@ -86,9 +89,12 @@ def opened(value: Any, *, town: str, run: str, job: str, host: str, check: bool)
     if not isinstance(value, dict) or "seal" not in value:
         raise AnsibleActionFail(f"there is no ticket in the option gate, so nothing is done: {_HOW}")
     values = {name: value[name] for name in value if name != "seal"}
-    # Extra variables and templates hand on texts and numbers of Ansible's own types.
-    plain = json.loads(json.dumps(values, default=str))
-    if not hmac.compare_digest(str(value["seal"]), _sealed(plain)):
+    try:
+        # Extra variables and templates hand on texts and numbers of Ansible's own types.
+        plain = json.loads(json.dumps(values, default=str))
+    except (TypeError, ValueError, RecursionError):
+        raise AnsibleActionFail("the ticket in the option gate is none, so nothing is done") from None
+    if not hmac.compare_digest(str(value["seal"]).encode(errors="replace"), _sealed(plain).encode()):
         raise AnsibleActionFail(f"the ticket in the option gate is not one of this run, so nothing is done: {_HOW}")
     try:
         ticket = Ticket(**plain)
@@ -101,11 +107,10 @@ def opened(value: Any, *, town: str, run: str, job: str, host: str, check: bool)
 
 
 def _sealed(values: dict[str, Any]) -> str:
-    key = os.environ.get(_KEY, "")
-    if not key:
+    if not _key:
         raise AnsibleActionFail(
             "the callback civicops.town.run is not enabled, so no ticket can be given or checked: set "
             "callbacks_enabled = civicops.town.run in ansible.cfg"
         )
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(_key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,238 @@
+"""The controller's side of work on a host: polling, lost connections, hostile answers, and what leaves the twin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.civicops.town.plugins.action.wait import ActionModule
+from ansible_collections.civicops.town.plugins.plugin_utils import host_work_action, ticket
+from ansible_collections.civicops.town.plugins.plugin_utils.host_work_action import GRACE
+from hypothesis import given
+from hypothesis import strategies as st
+
+from civicops.ledger import spool
+from civicops.ledger.documents import check_body
+from civicops.state import TownState
+
+START = 1000.0
+
+
+class Host:
+    """Answers from a script, on a clock that only sleeping moves; the last answer stays."""
+
+    def __init__(self, *script: Any) -> None:
+        self.script = list(script)
+        self.now = START
+        self.asked: list[tuple[float, dict[str, Any]]] = []
+        self.resets = 0
+
+    def answer(self, module_args: dict[str, Any], task_vars: Any = None) -> dict[str, Any]:
+        self.asked.append((self.now, module_args))
+        one = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(one, Exception):
+            raise one
+        return one if "document" in one or "failed" in one else {"document": json.dumps(one)}
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    @property
+    def moments(self) -> list[float]:
+        return [round(moment - START) for moment, _args in self.asked]
+
+
+def state(name: str, **more: Any) -> dict[str, Any]:
+    return {"state": name, "adopted": False, "began": True, "seconds": 1.0, "reason": ""} | more
+
+
+RUNNING, DONE = state("running"), state("finished", status=0)
+LOST = AnsibleConnectionFailure("no route\x1b[31m to host")
+Play = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def play(state: TownState, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
+    """Run the task `wait` against a host; the ticket has 600 seconds."""
+    origin = spool.Origin("riverton", "r1", "wait")
+    for name in ("town", "run", "job"):
+        monkeypatch.setenv(f"CIVICOPS_ACTIVE_{name.upper()}", getattr(origin, name))
+    monkeypatch.setattr(ticket, "_key", b"k" * 32)
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
+
+    def run(host: Host, *, check: bool = False, ticket_for: str = "web1", **arguments: Any) -> dict[str, Any]:
+        monkeypatch.setattr(ticket, "boottime", lambda: host.now)
+        monkeypatch.setattr(host_work_action.time, "sleep", host.sleep)
+        opening = ticket.Ticket("riverton", "r1", "wait", ticket_for, "02:00", START + 600, 5.0, True, check)
+        task = SimpleNamespace(
+            args={"seconds": 60, "gate": ticket.seal(opening)} | arguments,
+            async_val=0,
+            delegate_to=None,
+            check_mode=check,
+            action="civicops.town.wait",
+        )
+        action = ActionModule(task, SimpleNamespace(reset=host.reset), None, None, None, None)
+        action._execute_module = host.answer
+        return action.run(None, {"inventory_hostname": "web1"})
+
+    yield run
+
+
+def documents(state: TownState) -> list[dict[str, Any]]:
+    found = [json.loads(path.read_text()) for path in Path(state.spool).glob("*/*.json")]
+    for one in found:
+        check_body("wait", 1, one["body"])
+    return found
+
+
+def test_it_asks_when_the_work_should_be_done_and_then_ever_more_rarely(play: Play) -> None:
+    host = Host(*[RUNNING] * 8, DONE)
+    assert play(host)["outcome"] == "done"
+    assert host.moments == [0, 59, 61, 65, 73, 89, 119, 149, 179]
+
+
+def test_what_goes_to_the_host_is_the_hosts_part_alone(play: Play) -> None:
+    host = Host(RUNNING, DONE)
+    play(host)
+    first, second = (args for _moment, args in host.asked)
+    assert first["gate"] == {"run": "r1", "job": "wait", "seconds": 600.0, "needed": 5.0, "may_start": True}
+    assert second["gate"] == first["gate"] | {"seconds": 541.0, "may_start": False}
+
+
+def test_the_document_replaces_the_runs_earlier_one(play: Play, state: TownState) -> None:
+    assert play(Host(RUNNING, DONE))["changed"] is True
+    result = play(Host(DONE | {"adopted": True}))
+    assert result["changed"] is False
+    (document,) = documents(state)
+    assert (document["attempt"], document["body"]["adopted"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "failed"),
+    [
+        (DONE, "done", False),
+        (DONE | {"late": True}, "overrun", False),
+        (DONE | {"status": 3}, "failed", True),
+        (DONE | {"status": -9, "late": True}, "failed", True),
+        (DONE | {"status": None}, "interrupted", True),
+        (state("interrupted", began=False, reason="never began"), "interrupted", True),
+        (state("refused", began=False, reason="too late"), "refused", False),
+        (state("absent", began=False), "refused", False),
+        (state("planned", began=False), "planned", False),
+    ],
+)
+def test_outcomes(play: Play, state: TownState, answer: dict[str, Any], outcome: str, failed: bool) -> None:
+    result = play(Host(answer))
+    assert (result["outcome"], result.get("failed", False), result["changed"]) == (outcome, failed, False)
+    assert [document["body"]["outcome"] for document in documents(state)] == [outcome]
+
+
+def test_a_connection_that_comes_back_has_lost_nothing(play: Play) -> None:
+    host = Host(RUNNING, LOST, LOST, {"failed": True, "msg": "no python"}, DONE)
+    assert play(host)["outcome"] == "done"
+    assert host.resets == 3
+
+
+def test_a_host_that_stays_away_is_unknown_after_the_grace(play: Play, state: TownState) -> None:
+    host = Host(RUNNING, LOST)
+    result = play(host)
+    assert (result["outcome"], result["failed"], result["changed"]) == ("unknown", True, True)
+    assert "civicops runs riverton resume r1 adopts it" in result["msg"]
+    assert host.now - START == pytest.approx(600 + GRACE)
+    (document,) = documents(state)
+    assert document["body"]["outcome"] == "unknown"
+    assert "\x1b" not in document["body"]["reason"] + result["msg"]
+
+
+def test_a_host_that_says_running_for_ever_is_left(play: Play) -> None:
+    host = Host(RUNNING)
+    assert play(host)["outcome"] == "running"
+    assert host.now - START == pytest.approx(600 + GRACE)
+    assert len(host.asked) < 40
+
+
+def test_a_record_that_vanishes_is_an_interruption(play: Play) -> None:
+    assert play(Host(RUNNING, state("absent", began=False)))["outcome"] == "interrupted"
+
+
+def test_the_first_question_unanswered_is_as_for_every_module(play: Play, state: TownState) -> None:
+    with pytest.raises(AnsibleConnectionFailure):
+        play(Host(LOST))
+    assert play(Host({"failed": True, "msg": "no python"})) == {"failed": True, "changed": False, "msg": "no python"}
+    assert documents(state) == []
+
+
+def test_an_expired_ticket_starts_nothing_and_adopts(play: Play) -> None:
+    host = Host(DONE | {"adopted": True})
+    host.now = START + 597
+    assert play(host)["outcome"] == "done"
+    assert host.asked[0][1]["gate"]["may_start"] is False
+
+
+def test_another_hosts_ticket_asks_nobody(play: Play) -> None:
+    host = Host(DONE)
+    with pytest.raises(AnsibleActionFail, match="another host or run"):
+        play(host, ticket_for="web2")
+    for gate in (None, {}, "x", [], {"seal": "x"}):
+        with pytest.raises(AnsibleActionFail):
+            play(host, gate=gate)
+    assert host.asked == []
+
+
+def test_seconds_that_are_none_ask_nobody(play: Play) -> None:
+    host = Host(DONE)
+    with pytest.raises(AnsibleActionFail, match="seconds"):
+        play(host, seconds="soon")
+    assert host.asked == []
+
+
+def test_a_worker_whose_parent_is_gone_ends(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(RUNNING)
+    parents = iter([1, 1, 2])
+    monkeypatch.setattr(host_work_action.os, "getppid", lambda: next(parents))
+    with pytest.raises(AnsibleActionFail, match="the playbook is gone"):
+        play(host)
+    assert len(host.asked) == 1
+
+
+def test_record_false_returns_the_body(play: Play, state: TownState) -> None:
+    assert play(Host(DONE), record=False)["document"]["outcome"] == "done"
+    assert documents(state) == []
+
+
+HOSTILE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.just("\x1b]0;x\x07" * 400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=6,
+)
+STATES = st.sampled_from(["absent", "refused", "planned", "running", "finished", "interrupted"])
+FIELDS = ("adopted", "began", "rebooted", "status", "late", "seconds", "started_at", "ended_at", "reason", "host_time")
+
+
+@given(
+    first=st.fixed_dictionaries({"state": STATES}, optional=dict.fromkeys(FIELDS, HOSTILE)) | HOSTILE,
+    second=st.fixed_dictionaries({"state": STATES | HOSTILE}, optional=dict.fromkeys(FIELDS, HOSTILE)) | HOSTILE,
+)
+def test_whatever_a_host_answers_the_document_is_in_order(first: Any, second: Any) -> None:
+    answers = [host_work_action.Answer.read(json.dumps(one)) for one in (first, second)]
+    if answers[0] is None:
+        return
+    body = host_work_action._Heard(answers[0], answers[1] or answers[0]).body()
+    check_body("wait", 1, body)
+    assert "\x1b" not in json.dumps(body)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[" * 50_000, "x" * 70_000, "{" + '"a":1,' * 9000, None, 7, b"{}", '{"state": []}']
+)
+def test_what_is_no_answer_is_none(text: Any) -> None:
+    assert host_work_action.Answer.read(text) is None
