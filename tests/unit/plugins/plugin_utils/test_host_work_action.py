@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -202,6 +203,19 @@ def test_a_worker_whose_parent_is_gone_ends(play: Play, monkeypatch: pytest.Monk
     with pytest.raises(AnsibleActionFail, match="the playbook is gone"):
         play(host)
     assert len(host.asked) == 1
+
+
+def test_an_answer_that_never_ends_is_given_up(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_work_action, "CALL_LIMIT", 0.1)
+
+    class Endless(Host):
+        def answer(self, module_args: dict[str, Any], task_vars: Any = None) -> dict[str, Any]:
+            while True:
+                pass
+
+    with pytest.raises(AnsibleConnectionFailure, match="no end of the answer"):
+        play(Endless())
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
 
 
 def test_record_false_returns_the_body(play: Play, state: TownState) -> None:
