@@ -134,7 +134,7 @@ class _Event:
         self._whole_days = not isinstance(when, datetime)
         self._local = _naive(when)
         self.start = self._to_utc(self._local)
-        self._length, self._days = self._lasting(component, when)
+        self._length, self._wall = self._lasting(component, when)
         self._rules: list[IcsRule] = [IcsRule(rule, self._local) for rule in component.all("RRULE")]
         self._more = [pair for dates in component.all("RDATE") for pair in self._added(dates)]
         self._without = {self._instant(text, dates) for dates in component.all("EXDATE") for text in _texts(dates)}
@@ -173,15 +173,20 @@ class _Event:
                     yield (start, self._end(local, start))
 
     def _end(self, local: datetime, start: datetime) -> datetime:
-        """When an occurrence ends: days count by the calendar, the rest is real time; of two readings the later one."""
-        end = start + self._length
-        if self._days:
-            nominal = self._to_utc(local + self._days * _DAY) + (self._length - self._days * _DAY)
-            end = nominal if self._whole_days else max(end, nominal)
-        return end
+        """When an occurrence ends: by the calendar and the clock on the wall, or in real time; whichever is later.
 
-    def _lasting(self, component: Component, when: date | datetime) -> tuple[timedelta, int]:
-        """The length in real time, and the days of it that count by the calendar."""
+        The two differ only where an occurrence, or the first one of the series, passes a change of the clocks.
+        """
+        end = start + self._length
+        if self._wall is None:
+            return end
+        by_wall = self._to_utc(local + self._wall[0]) + self._wall[1]
+        return by_wall if self._whole_days else max(end, by_wall)
+
+    def _lasting(
+        self, component: Component, when: date | datetime
+    ) -> tuple[timedelta, tuple[timedelta, timedelta] | None]:
+        """The length in real time; and by the wall's clock, with what is real time behind that."""
         from .ics import IcsFault, parse_length
 
         end, length = component.one("DTEND"), component.one("DURATION")
@@ -189,20 +194,20 @@ class _Event:
             until = self._when(end.value, end)
             if isinstance(until, datetime) == self._whole_days:
                 raise IcsFault(end.line, "of DTSTART and DTEND one is a day and the other a time", _MEND)
+            zone, wall = self._zone_of(end, end.value), _naive(until) - self._local
             if self._whole_days:
-                days = (_naive(until) - self._local).days
-                lasting = (days or 1) * _DAY  # some programs write the same day for one day
-            else:
-                lasting = self._zone_of(end, end.value)(_naive(until)) - self.start
+                wall = wall or _DAY  # some programs write the same day for one day
+            lasting = wall if self._whole_days else zone(_naive(until)) - self.start
             if lasting < timedelta(0):
                 raise IcsFault(end.line, "the event ends before it begins", _MEND)
-            return lasting, lasting.days if self._whole_days else 0
+            return lasting, (wall, timedelta(0)) if zone is self._to_utc else None
         if length is not None:
             lasting = parse_length(length)
             if lasting > timedelta(days=36525):
                 raise IcsFault(length.line, "lasts longer than a hundred years", _MEND)
-            return lasting, lasting.days
-        return (_DAY, 1) if self._whole_days else (timedelta(0), 0)
+            days = lasting.days * _DAY
+            return lasting, (days, lasting - days)
+        return (_DAY, (_DAY, timedelta(0))) if self._whole_days else (timedelta(0), None)
 
     def _when(self, text: str, found: Property) -> date | datetime:
         from .ics import parse_when
