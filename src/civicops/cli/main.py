@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from civicops.cli import ledger, report, run_list, runs, town
+from civicops.cli import ledger, report, run_list, runs, town, windows
 from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
@@ -26,6 +26,7 @@ app.command("checkup")(runs.checkup)
 app.command("run")(runs.run)
 app.command("runs")(run_list.show_runs)
 app.command("report")(report.report)
+app.command("windows")(windows.windows)
 app.add_typer(town.app, name="town")
 app.add_typer(ledger.app, name="ledger")
 
