@@ -141,7 +141,7 @@ from ansible_collections.civicops.town.plugins.module_utils._host_work.place imp
 from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit, Work
 from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
 
-WAIT = "import sys, time; time.sleep(float(sys.argv[1])); sys.exit(int(sys.argv[2]))"
+WAIT = "import sys, time; time.sleep(float(sys.argv[1])); raise SystemExit(int(sys.argv[2]))"
 
 
 def main() -> None:

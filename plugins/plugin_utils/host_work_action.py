@@ -59,13 +59,13 @@ class Answer:
             return None
         if not isinstance(told, dict) or str(told.get("state")) not in _OUTCOMES:
             return None
-        status = told.get("status")
+        status = None if isinstance(told.get("status"), bool) else told.get("status")
         return cls(
             state=str(told["state"]),
             adopted=told.get("adopted") is True,
             began=told["began"] if isinstance(told.get("began"), bool) else None,
             rebooted=told.get("rebooted") is True,
-            status=status if type(status) is int and abs(status) < 1000 else None,
+            status=status if isinstance(status, int) and abs(status) < 1000 else None,
             late=told.get("late") is True,
             seconds=_number(told.get("seconds")),
             started_at=_text(told.get("started_at"), 40),

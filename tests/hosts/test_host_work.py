@@ -228,7 +228,7 @@ CLOSED = {
     "a forged one that is no ASCII": ["-e", json.dumps({"opening": {"ticket": FORGED | {"seal": "é"}}})],
     "another host's": ["-e", "ticket_host=old1"],
     "another run's": ["-e", "ticket_run=r0"],
-    "in check mode with a real run's": ["--check", "-e", '{"opening": {"ticket": {}}}'],
+    "an empty ticket in check mode": ["--check", "-e", '{"opening": {"ticket": {}}}'],
 }
 
 

@@ -14,7 +14,6 @@ import json
 import os
 import pwd
 import subprocess
-import sys
 import time
 from typing import Any, Dict, Optional
 
@@ -169,4 +168,4 @@ def main(folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.path.dirname(os.path.abspath(__file__))))
+    raise SystemExit(main(os.path.dirname(os.path.abspath(__file__))))
