@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from dateutil import tz
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from civicops.alerts.recipients import recipients
@@ -41,6 +41,7 @@ def oracle(hours: Hours, now: datetime, zone: str) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(zone=st.sampled_from(ZONES), start=clocks, end=clocks, now=moments)
 def test_quiet_as_dateutil_reads_the_town_s_clock(zone: str, start: time, end: time, now: datetime) -> None:
     hours = Hours(start, end)
@@ -48,6 +49,7 @@ def test_quiet_as_dateutil_reads_the_town_s_clock(zone: str, start: time, end: t
         assert Outside(hours).allow(now, ZoneInfo(zone)) is not oracle(hours, now, zone)
 
 
+@settings(deadline=None)
 @given(zone=st.sampled_from(ZONES), start=clocks, end=clocks, now=moments)
 def test_far_from_a_change_of_clocks_the_wall_clock_says_it(zone: str, start: time, end: time, now: datetime) -> None:
     place = ZoneInfo(zone)
@@ -78,6 +80,7 @@ def test_the_end_of_a_night_with_a_change_of_clocks(day: date, quiet: str, ends:
     assert allowed == sorted(allowed)
 
 
+@settings(deadline=None)
 @given(now=moments)
 def test_office_hours(now: datetime) -> None:
     local = now.astimezone(NEW_YORK)

@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from civicops.gate.need import (
@@ -40,6 +40,7 @@ def runs(host: str, *seconds: float) -> list[Sample]:
     return [Sample(host, PLAIN, one) for one in seconds]
 
 
+@settings(deadline=None)
 @given(work=wild_works, own=histories, ring=histories, load=any_number, figures=st.tuples(*[any_number] * 5))
 def test_whatever_history_holds_the_need_is_a_number(
     work: Work, own: list[Sample], ring: list[Sample], load: float, figures: tuple[float, ...]
@@ -50,6 +51,7 @@ def test_whatever_history_holds_the_need_is_a_number(
         assert value >= 0
 
 
+@settings(deadline=None)
 @given(work=works, own=histories, ring=histories, load=any_number)
 @example(Work(None), runs("a", 365 * 86400.0), [], 1.0)
 @example(Work(None), runs("a", *[1e-9] * 50), [], 1.0)
@@ -62,6 +64,7 @@ def test_no_history_moves_it_beyond_its_bounds(work: Work, own: list[Sample], ri
     assert FIGURES.rollback <= need.reserve <= FIGURES.rollback * MOST * LONGEST_LOAD
 
 
+@settings(deadline=None)
 @given(
     work=works, packages=st.integers(0, 100), megabytes=st.floats(0, 1000), own=histories, ring=histories,
     load=st.floats(1, 3), more=st.floats(0, 2),
@@ -75,6 +78,7 @@ def test_more_work_and_more_load_never_need_less(
     assert less.reserve <= much.reserve
 
 
+@settings(deadline=None)
 @given(work=works)
 def test_without_any_history_it_is_the_job_s_default(work: Work) -> None:
     need = needed(work, [], [], FIGURES, 1.0)
@@ -153,6 +157,7 @@ def test_the_load_of_a_run() -> None:
     assert load_factor([(100, 100)] * 19 + [(100, 500)]) < 1.1
 
 
+@settings(deadline=None)
 @given(finished=st.lists(st.tuples(any_number, any_number), max_size=30))
 def test_the_load_is_bounded(finished: list[tuple[float, float]]) -> None:
     assert 1.0 <= load_factor(finished) <= 3.0
