@@ -12,7 +12,7 @@ from civicops.ledger.store import Entry, Ledger
 from civicops.runs.journal import State
 
 # What a host's own document says of its work, and what a run calls it.
-_WORK = {"done": "changed", "overrun": "overrun", "refused": "deferred"}
+_WORK = {"done": "changed", "overrun": "overrun", "refused": "deferred", "planned": "ok"}
 MISSED = ("failed", "unreachable", "no_answer", "overrun")
 """What became of hosts that a run did not serve as it should have."""
 
