@@ -23,7 +23,7 @@ import os
 import re
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -189,7 +189,8 @@ class Work:
     def _start(self) -> State:
         folder = self.place.of(self.permit.run, self.permit.job, make=True)
         try:
-            self.place.tidy(keep=self.permit.run)
+            with suppress(OSError):  # another start may tidy too, and no work waits for order
+                self.place.tidy(keep=self.permit.run)
             end = time.monotonic() + LOCK_SECONDS
             while time.monotonic() < end:
                 with _locked(folder, fcntl.LOCK_EX) as lock:

@@ -245,6 +245,15 @@ def test_whatever_a_host_answers_the_document_is_in_order(first: Any, second: An
     assert "\x1b" not in json.dumps(body)
 
 
+def test_the_longest_answer_fits_its_document() -> None:
+    longest = state(
+        "interrupted", **dict.fromkeys(("reason", "started_at", "ended_at", "host_time"), "\U0001f525" * 999)
+    )
+    answer = host_work_action.Answer.read(json.dumps(longest, ensure_ascii=False))
+    assert answer is not None
+    check_body("wait", 1, host_work_action._Heard(answer, answer).body())
+
+
 @pytest.mark.parametrize(
     "text", ["", "[" * 50_000, "x" * 70_000, "{" + '"a":1,' * 9000, None, 7, b"{}", '{"state": []}']
 )
