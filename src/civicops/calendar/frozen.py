@@ -18,6 +18,8 @@ from .spans import Pair, Span, joined, to_utc
 Titled = tuple[datetime, datetime, str]
 """Start and end in UTC, and the title of the event, which is other people's text."""
 
+_BLOCK = {"DAILY": timedelta(days=32), "WEEKLY": timedelta(days=64), "MONTHLY": timedelta(days=128)}
+"""How much is computed at once: some dozen spans, by the frequency of the rule."""
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -54,9 +56,8 @@ class _ByRule:
 
 
 class Frozen:
-    """One freeze. What was computed once is kept, month by month."""
+    """One freeze. What was computed once is kept, block of days by block of days."""
 
-    _BLOCK = timedelta(days=32)
     _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
     _MOST_BLOCKS = 400
 
@@ -67,10 +68,13 @@ class Frozen:
         """The padded span of a freeze that comes once."""
         self._pad = freeze.pad
         self._blocks: dict[int, list[Titled]] = {}
+        self._block_days = _BLOCK["DAILY"]
         if freeze.from_ is not None and freeze.to is not None:
             self.fixed = (to_utc(freeze.from_, zone) - freeze.pad, to_utc(freeze.to, zone) + freeze.pad)
         elif freeze.rrule is not None:
-            source = _ByRule(Recurrence(rule_of(freeze.rrule, freeze.since), freeze.start, freeze.duration, zone))
+            rule = rule_of(freeze.rrule, freeze.since)
+            source = _ByRule(Recurrence(rule, freeze.start, freeze.duration, zone))
+            self._block_days = _BLOCK.get(rule.frequency, _BLOCK["MONTHLY"])
         self._source = source
 
     def between(self, after: datetime, before: datetime) -> list[Titled]:
@@ -80,11 +84,13 @@ class Frozen:
             return [(start, end, "")] if end > after and start < before and end > start else []
         if after >= before:
             return []
-        first, last = (after - self._EPOCH) // self._BLOCK, (before - self._EPOCH) // self._BLOCK
+        first, last = (after - self._EPOCH) // self._block_days, (before - self._EPOCH) // self._block_days
+        if first == last:
+            return [span for span in self._block(first) if span[1] > after and span[0] < before]
         found: list[Titled] = []
         for number in range(first, last + 1):
             # One that began in an earlier block stands there already.
-            began = self._EPOCH + number * self._BLOCK if number > first else _EVER
+            began = self._EPOCH + number * self._block_days if number > first else _EVER
             found += [s for s in self._block(number) if s[0] >= began and s[1] > after and s[0] < before]
         return found
 
@@ -93,8 +99,8 @@ class Frozen:
         if known is None:
             if len(self._blocks) >= self._MOST_BLOCKS:
                 self._blocks.clear()
-            start = self._EPOCH + number * self._BLOCK
-            known = self._blocks[number] = sorted(self._padded(start, start + self._BLOCK))
+            start = self._EPOCH + number * self._block_days
+            known = self._blocks[number] = sorted(self._padded(start, start + self._block_days))
         return known
 
     def _padded(self, after: datetime, before: datetime) -> Iterator[Titled]:

@@ -20,7 +20,7 @@ class Span:
 
 def to_utc(local: datetime, zone: tzinfo) -> datetime:
     """The moment of a local time without zone: one in a gap moves forward by the gap, of two the first is meant."""
-    return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    return local.replace(tzinfo=zone).astimezone(UTC)
 
 
 def in_utc(moment: datetime) -> datetime:

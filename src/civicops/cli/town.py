@@ -85,10 +85,13 @@ def _look(names: list[str], inventories: Path | None) -> list[_Looked]:
 
 
 def _load(name: str, directory: Path | None, inventories: Path | None = None) -> _Looked:
+    from civicops.calendar import load_calendar
     from civicops.town import TownFileError, load_town, town_dir
 
     try:
-        return _Looked(name, load_town(directory or town_dir(name, inventories)), ())
+        town = load_town(directory or town_dir(name, inventories))
+        load_calendar(town)  # reads the calendar files that its freezes name
+        return _Looked(name, town, ())
     except TownFileError as error:
         return _Looked(name, None, error.problems)
 
