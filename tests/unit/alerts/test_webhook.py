@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -156,18 +159,34 @@ def test_an_address_that_is_a_secret_stands_in_the_private_file_alone(
     assert [post.path for post in hooks.posts] == ["/services/T0/B0/not-to-be-seen"]
 
 
-def test_the_proxy_of_the_environment_is_used(
+def test_the_proxy_of_the_environment_is_used_and_learns_no_token(
     state: TownState, hooks: HookServer, trusted: Trusted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proxy = HookServer(None)
+    town = make_town(alerts=[alert(hooks.url())])
+    trusted("/hook")
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "")
+        threading.Thread(target=_tunnel, args=(proxy, hooks.port, heard), daemon=True).start()
+        raise_notice(town, state, PROBLEM, NOW)
+        assert deliver(town, state, NOW).problems == ()
+    assert [post.token for post in hooks.posts] == [f"Bearer {TOKEN}"]
+    assert heard[0].startswith(f"CONNECT localhost:{hooks.port} ".encode())
+    assert TOKEN.encode() not in b"".join(heard)
+
+
+def test_a_proxy_that_refuses_is_told(
+    state: TownState, hooks: HookServer, trusted: Trusted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = HookServer(None)  # it does not know CONNECT
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("no_proxy", "")
     town = make_town(alerts=[alert(hooks.url())])
     trusted("/hook")
     try:
         raise_notice(town, state, PROBLEM, NOW)
-        (line,) = deliver(town, state, NOW).problems
-        assert "the proxy answered 501" in line  # the stand-in does not know CONNECT
+        assert "the proxy answered 501" in deliver(town, state, NOW).problems[0]
         assert not hooks.posts
         monkeypatch.setenv("no_proxy", "localhost")
         assert deliver(town, state, NOW + timedelta(minutes=1)).sent == 1
@@ -204,3 +223,18 @@ def _write_for_ever(handler: BaseHTTPRequestHandler, what: bytes, pause: float) 
             time.sleep(pause)
     except OSError:
         handler.close_connection = True
+
+
+def _tunnel(server: socket.socket, port: int, heard: list[bytes]) -> None:
+    """A proxy for one CONNECT: what the client says is noted and passed on."""
+    client, _ = server.accept()
+    heard.append(client.recv(65536))
+    with client, socket.create_connection(("127.0.0.1", port)) as behind:
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        while True:
+            for ready in select.select([client, behind], [], [])[0]:
+                if not (data := ready.recv(65536)):
+                    return
+                if ready is client:
+                    heard.append(data)
+                (behind if ready is client else client).sendall(data)
