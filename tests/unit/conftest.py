@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.towns import make_town as make_town
 
 from civicops.state import TownState
 

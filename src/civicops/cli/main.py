@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from civicops.cli import ledger, report, run_list, runs, town, windows
+from civicops.cli import ledger, report, run_list, runs, scheduler, town, windows
 from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.command("checkup")(runs.checkup)
 app.command("run")(runs.run)
 app.command("runs")(run_list.show_runs)
+app.command("scheduler")(scheduler.scheduler)
+app.command("serve", hidden=True)(scheduler.serve)
 app.command("report")(report.report)
 app.command("windows")(windows.windows)
 app.add_typer(town.app, name="town")
@@ -105,3 +107,7 @@ def run(arguments: list[str] | None = None) -> Any:
             for line in _told(error).splitlines() or [type(error).__name__]:
                 print(f"civicops: {printable(line, 2000)}", file=sys.stderr)
         sys.exit(status)
+
+
+if __name__ == "__main__":
+    run()

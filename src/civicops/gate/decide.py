@@ -95,7 +95,7 @@ class _Decision:
     def __init__(self, question: Question) -> None:
         self._asked = question
         self._order = ordered(question.groups)
-        self._health = Health(question.claims, self._order, question.halt, question.now)
+        self._health = Health(question.claims, self._order, question.halt, question.run, question.now)
         self._live = {claim.host: claim for claim in question.live if claim.host != WHOLE_TOWN}
         self._lock = next(
             (
@@ -201,7 +201,7 @@ class _Decision:
         others = partners(host, self._asked.groups)
         if busy := sorted(others & (self._opened | set(self._live))):
             return f"its pair partner {busy[0]} is being worked on"
-        if hurt := self._health.harmed_in(self._asked.run, others):
+        if hurt := self._health.harmed_now(others):
             return f"its pair partner {hurt[0]} came to harm in this run"
         return None
 

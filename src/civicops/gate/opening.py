@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from civicops.calendar import Answer, Calendar, load_calendar, matching
 from civicops.gate.decide import Allowed, Question, Verdict, decide
-from civicops.gate.need import Need, Sample, Work, load_factor, needed
+from civicops.gate.need import Need, Sample, Work, estimate, load_factor, pool
 from civicops.gate.rings import Groups, ordered
 from civicops.gate.settle import settle
 from civicops.jobs import Job
@@ -129,7 +129,7 @@ def _question(
 def _needs(asked: Ask, history: Sequence[Claim], mine: Sequence[Claim]) -> Callable[[str], Need]:
     """What a host needs, by its own history, else its ring's, else the job's usual effort."""
     samples: dict[str, list[Sample]] = {}
-    for claim in history:
+    for claim in reversed(history):
         if claim.seconds is not None:
             work = Work(None, claim.packages, claim.megabytes, claim.reboot)
             samples.setdefault(claim.host, []).append(Sample(claim.host, work, claim.seconds))
@@ -138,11 +138,12 @@ def _needs(asked: Ask, history: Sequence[Claim], mine: Sequence[Claim]) -> Calla
     for host, own in samples.items():
         if (ring := order.of.get(host)) is not None:
             of_ring.setdefault(ring, []).extend(own)
+    effort = asked.job.effort
+    pools = {ring: pool(of_ring.get(ring, []), effort) for ring in order.rings}
     load = load_factor([(claim.expected, claim.seconds) for claim in mine if claim.seconds is not None])
 
     def need(host: str) -> Need:
-        ring = of_ring.get(order.of.get(host, ""), [])
-        return needed(Work(None), samples.get(host, []), ring, asked.job.effort, load)
+        return estimate(Work(None), samples.get(host, []), pools[order.of[host]], effort).need(load)
 
     return need
 
@@ -200,7 +201,7 @@ def _claim(connection: sa.Connection, asked: Ask, verdicts: dict[str, Verdict], 
     for verdict in opened:
         until = verdict.until or now
         if verdict.claim is None:
-            expected = verdict.need.seconds if verdict.need is not None else 0.0
+            expected = verdict.need.typical if verdict.need is not None else 0.0
             new.append(_new_claim(asked, verdict.host, verdict.window or "", now, until, expected))
         else:
             extend_claim(connection, verdict.claim.id, max(until, moment(verdict.claim.until)))

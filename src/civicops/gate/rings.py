@@ -52,8 +52,8 @@ def partners(host: str, groups: Groups) -> frozenset[str]:
 class Health:
     """What became of each host, by its newest claim for the job: the ground on which later rings may begin."""
 
-    def __init__(self, claims: Iterable[Claim], order: Ordered, halt: Halt, now: datetime) -> None:
-        self._order, self._halt = order, halt
+    def __init__(self, claims: Iterable[Claim], order: Ordered, halt: Halt, run: str, now: datetime) -> None:
+        self._order, self._halt, self._run = order, halt, run
         self.newest: dict[str, Claim] = {}
         for claim in sorted(claims, key=lambda one: one.opened_at):
             if claim.host != WHOLE_TOWN and claim.outcome not in _UNTOUCHED:
@@ -63,9 +63,12 @@ class Health:
     def refusal(self, ring: str) -> tuple[str, str] | None:
         """Why no host of a ring may be opened now, as a code and a line for people; None where one may."""
         so_far = [*self._order.former(ring), ring]
+        # What its own ring came to another night stops nobody: tonight it is tried again.
+        tonight = {host for host in self._order.rings[ring] if host in self._harmed and self._of_run(host)}
+        harmed_so_far = tonight | (self._harmed - self._order.rings[ring])
         for one in so_far:
             members = self._order.rings[one]
-            bad = sorted(self._harmed & members)
+            bad = sorted(harmed_so_far & members)
             allowed = len(members) * self._halt.ring // 100
             if len(bad) > allowed:
                 return "halt", (
@@ -73,7 +76,7 @@ class Health:
                     f"({_few(bad)}), {allowed} allowed"
                 )
         everybody = frozenset().union(*(self._order.rings[one] for one in so_far))
-        bad = sorted(self._harmed & everybody)
+        bad = sorted(harmed_so_far & everybody)
         # A percentage of few hosts is none of them; the ring's own limit has spoken for these.
         allowed = max(len(everybody) * self._halt.town // 100, 1)
         if len(bad) > allowed:
@@ -89,9 +92,12 @@ class Health:
             )
         return None
 
-    def harmed_in(self, run: str, hosts: Iterable[str]) -> list[str]:
+    def harmed_now(self, hosts: Iterable[str]) -> list[str]:
         """Those of the hosts that came to harm in this run."""
-        return sorted(host for host in hosts if host in self._harmed and self.newest[host].run == run)
+        return sorted(host for host in hosts if host in self._harmed and self._of_run(host))
+
+    def _of_run(self, host: str) -> bool:
+        return self.newest[host].run == self._run
 
     def _done(self, host: str) -> bool:
         claim = self.newest.get(host)

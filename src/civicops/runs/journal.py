@@ -2,6 +2,7 @@
 
 runs/RUN/run.json       what was asked for, by whom
 runs/RUN/plan.json      what would be done, for a run that waits for an approval
+runs/RUN/approved       there once somebody has approved a plan of it
 runs/RUN/begun          there once the run has begun
 runs/RUN/journal.jsonl  one line per event, of every attempt
 runs/RUN/result.json    how it ended; missing while it runs, or when it was killed
@@ -112,6 +113,21 @@ def read_plan(state: TownState, run: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return dict(plan)
+
+
+def has_begun(state: TownState, run: str) -> bool:
+    """Whether a run of this id has begun, however it went on."""
+    return (state.runs / run / "begun").exists()
+
+
+def mark_approved(state: TownState, run: str) -> None:
+    """Note that somebody has approved a plan of this run; the ledger says which, and who."""
+    write_durably(state.runs / run / "approved", b"")
+
+
+def was_approved(state: TownState, run: str) -> bool:
+    """Whether somebody has approved a plan of this run, be it the one of now or not."""
+    return (state.runs / run / "approved").exists()
 
 
 def drop_planned(state: TownState, run: str, *, ended_at: str, exit_status: int, message: str) -> None:

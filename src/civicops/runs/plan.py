@@ -22,7 +22,7 @@ from civicops.ledger.documents import Document, canonical
 from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
 from civicops.runs.inventory import read_groups
-from civicops.runs.journal import RunOrder, read_plan, read_run, write_plan
+from civicops.runs.journal import RunOrder, mark_approved, read_plan, read_run, write_plan
 from civicops.runs.start import PlanChangedError, RunError, new_run_id
 from civicops.state import TownState, user_name
 from civicops.text import printable
@@ -137,6 +137,7 @@ def approve(town: Town, state: TownState, run: str, *, by: str, sha256: str | No
         "user": printable(user_name(), 200),
     }
     _record(state, record.order, "approval", body)
+    mark_approved(state, run)
     return planned
 
 

@@ -18,8 +18,9 @@ from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
 from civicops.runs.engine import Ended, RunRequest, interruptible, play
 from civicops.runs.environment import close_connections
-from civicops.runs.journal import Journal, RunOrder, RunRecord, read_events, read_run
+from civicops.runs.journal import Journal, RunOrder, RunRecord, has_begun, read_events, read_run
 from civicops.runs.judge import RunResult, judge
+from civicops.runs.last import Last, counted, write_last
 from civicops.runs.observers import RunEvent, RunObserver
 from civicops.runs.rotate import rotate
 from civicops.state import TownState, locked, user_name, write_durably
@@ -126,6 +127,8 @@ def _execute(
         directory = state.run_directory(run)
         if not stack.enter_context(locked(directory / "lock")):
             raise RunLockedError(f"{run} is running: civicops runs {order.town}")
+        if what == "begun" and has_begun(state, run):
+            raise RunLockedError(f"{run} has begun before: civicops runs {order.town} show {run}")
         if _has_ended(state, run):
             raise RunLockedError(f"{run} has ended meanwhile: civicops runs {order.town} show {run}")
         take_in(order.town, state)
@@ -163,11 +166,27 @@ def _execute(
             result = judge(run, ledger, cancelled=ended.cancelled or journal.cancel_wanted())
         if result is None:
             message = ended.last_words
-            journal.end(state="failed", ended_at=now(), exit_status=ExitStatus.BAD_INPUT, message=message)
+            result = RunResult(run, "failed", ExitStatus.BAD_INPUT, {}, {}, {}, message)
+            _conclude(state, order.job, journal, result)
             raise RunError(f"Ansible ended with status {ended.status} before a host was asked: {message}")
-        journal.end(state=result.state, ended_at=now(), exit_status=result.exit_status, message=result.message)
+        _conclude(state, order.job, journal, result)
         rotate(state)
         return result
+
+
+def _conclude(state: TownState, job: str, journal: Journal, result: RunResult) -> None:
+    ended_at = now()
+    journal.end(state=result.state, ended_at=ended_at, exit_status=result.exit_status, message=result.message)
+    last = Last(
+        run=result.run,
+        state=result.state,
+        exit_status=result.exit_status,
+        ended_at=ended_at,
+        message=result.message,
+        halted=result.halted,
+        hosts=counted(result.hosts),
+    )
+    write_last(state, job, last)
 
 
 def take_in(town: str, state: TownState) -> Taken:

@@ -1,0 +1,130 @@
+"""What a scheduler's process does for one town: it sees this town alone, and tells its people how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from civicops.alerts import Notice, deliver, raise_notice
+from civicops.exit_status import ExitStatus
+from civicops.jobs import JOBS
+from civicops.ledger.spool import now
+from civicops.runs.engine import RunRequest
+from civicops.runs.journal import drop_planned, read_run
+from civicops.runs.judge import RunResult
+from civicops.runs.plan import Planned, is_approved, plan_run, refresh
+from civicops.runs.scheduler import DELIVERED, Launch
+from civicops.runs.start import RunError, RunLockedError, resume, start
+from civicops.runs.tell import tell_people
+from civicops.state import TownState
+from civicops.text import printable
+from civicops.town import Town
+
+
+def serve(town: Town, state: TownState, launch: Launch) -> ExitStatus:
+    """Do what a scheduler has launched this process for, and tell the town's people.
+
+    Whatever goes wrong before a run begins is told as a failure too: nobody watches.
+    """
+    try:
+        return _ACTIONS[launch.action](town, state, launch)
+    except RunLockedError:
+        raise  # somebody else does it
+    except Exception as error:
+        _notice(town, state, launch, f"could not {launch.action}", printable(error, 1000))
+        raise
+
+
+def _start(town: Town, state: TownState, launch: Launch) -> ExitStatus:
+    window = next((one for one in town.maintenance.windows if one.id == launch.window), None)
+    if window is None:
+        raise RunError(f"{town.path} has no window {launch.window} any more")
+    request = RunRequest(
+        town=town,
+        job=JOBS[launch.job],
+        limit=None if window.hosts == "all" else window.hosts,
+        window=launch.window,
+        window_start=launch.window_start,
+        run=launch.run,
+    )
+    return _told(town, state, start(request, state))
+
+
+def _resume(town: Town, state: TownState, launch: Launch) -> ExitStatus:
+    order = read_run(state, launch.run).order
+    return _told(town, state, resume(RunRequest(town=town, job=JOBS[order.job]), state, launch.run))
+
+
+def _plan(town: Town, state: TownState, launch: Launch) -> ExitStatus:
+    window = next((one for one in town.maintenance.windows if one.id == launch.window), None)
+    if window is None:
+        raise RunError(f"{town.path} has no window {launch.window} any more")
+    starts_at = datetime.fromisoformat(launch.window_start)
+    planned = plan_run(town, state, JOBS[launch.job], window=window, starts_at=starts_at, run=launch.run)
+    _ask(town, state, launch, planned, "waits for an approval")
+    return ExitStatus.DONE
+
+
+def _begin(town: Town, state: TownState, launch: Launch) -> ExitStatus:
+    planned = refresh(town, state, launch.run)
+    if not is_approved(state, launch.run, planned.sha256):
+        _ask(town, state, launch, planned, "has changed since it was approved, and waits again")
+        return ExitStatus.NOT_ALLOWED
+    moment = datetime.now(UTC)
+    notice = Notice("approval", f"plan:{launch.run}", f"{town.name}: {launch.job} has begun", "", resolved=True)
+    raise_notice(town, state, notice, moment)
+    return _start(town, state, launch)
+
+
+def _expire(town: Town, state: TownState, launch: Launch) -> ExitStatus:
+    message = f"nobody approved it before the window {launch.window} closed"
+    drop_planned(state, launch.run, ended_at=now(), exit_status=ExitStatus.NOT_ALLOWED, message=message)
+    _notice(town, state, launch, "was not approved", f"{launch.run}: {message}.")
+    return ExitStatus.NOT_ALLOWED
+
+
+def _deliver(town: Town, state: TownState, launch: Launch) -> ExitStatus:
+    (state.directory("outbox") / DELIVERED).touch(mode=0o600)
+    deliver(town, state, datetime.now(UTC))
+    return ExitStatus.DONE
+
+
+_ACTIONS: dict[str, Callable[[Town, TownState, Launch], ExitStatus]] = {
+    "start": _start,
+    "resume": _resume,
+    "plan": _plan,
+    "begin": _begin,
+    "expire": _expire,
+    "deliver": _deliver,
+}
+
+
+def _told(town: Town, state: TownState, result: RunResult) -> ExitStatus:
+    for problem in tell_people(town, state, result, datetime.now(UTC)):
+        print(f"civicops: {printable(problem, 400)}")
+    return result.exit_status
+
+
+def _ask(town: Town, state: TownState, launch: Launch, planned: Planned, how: str) -> None:
+    lines = [
+        f"The plan of {launch.run} {how}: window {launch.window}, from {launch.window_start[:16]}Z, "
+        f"{len(planned.body['hosts'])} hosts.",
+        "",
+        f"Read it:    civicops runs {town.id} show {launch.run}",
+        f"Approve it: civicops runs {town.id} approve {launch.run} --by NAME --plan {planned.sha256[:12]}",
+    ]
+    subject = f"{town.name}: {launch.job} {how}"
+    # The plan's hash in the key: a changed plan is another matter, and is told.
+    key = f"plan:{launch.run}:{planned.sha256[:12]}"
+    _raise(town, state, Notice("approval", key, subject, "\n".join(lines)))
+
+
+def _notice(town: Town, state: TownState, launch: Launch, what: str, text: str) -> None:
+    matter = f"scheduler:{launch.action}:{launch.job}"
+    _raise(town, state, Notice("failure", matter, f"{town.name}: {launch.job or 'the scheduler'} {what}", text))
+
+
+def _raise(town: Town, state: TownState, notice: Notice) -> None:
+    moment = datetime.now(UTC)
+    raise_notice(town, state, notice, moment)
+    deliver(town, state, moment)
