@@ -353,7 +353,10 @@ def test_twenty_parallel_starts_are_one(shipped: Host) -> None:
 def test_a_start_that_is_killed_anywhere_is_told_rightly(shipped: Host) -> None:
     """SIGKILL a start at drawn moments: what is told to have never begun never begins, and nothing begins twice."""
     dice = random.Random(7)  # noqa: S311  not for secrets
-    moments = [f"{dice.uniform(0.02, 0.25):.3f}" for _ in range(60)]
+    before = time.monotonic()
+    shipped.run("cd /opt/shipped; for one in 1 2 3; do python3 starts.py warm$one 0 start; done")
+    usual = (time.monotonic() - before) / 3
+    moments = [f"{dice.uniform(0.1, 1.1) * usual:.3f}" for _ in range(60)]
     script = "cd /opt/shipped\n"
     for number, moment in enumerate(moments):
         script += f"timeout -s KILL {moment} python3 starts.py k{number} 0 start >/dev/null 2>&1 || true\n"
@@ -369,4 +372,4 @@ def test_a_start_that_is_killed_anywhere_is_told_rightly(shipped: Host) -> None:
             assert state["began"] is False
             assert times == 0
     print(sorted(map(str, seen)))
-    assert {state["state"] for state in told} > {"absent"}, "some were killed before the claim, some after"
+    assert {"absent"} < {state["state"] for state in told}, "some were killed before the claim, some after"
