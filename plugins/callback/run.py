@@ -62,7 +62,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         # A playbook that another one started must not write into that one's run, whatever goes wrong here.
-        for name in ("TOWN", "RUN", "JOB", "DIRECTORY", "CLOCK", "SEAL"):
+        for name in ("TOWN", "RUN", "JOB", "DIRECTORY", "CLOCK"):
             os.environ.pop(f"CIVICOPS_ACTIVE_{name}", None)
         if (remedy := package.missing()) is not None:
             self._display.warning(f"civicops.town.run records nothing: {remedy}")

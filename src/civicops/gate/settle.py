@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -21,6 +21,8 @@ from civicops.ledger.store import Entry, Ledger
 GOING_ON = ("running", "unknown")
 """Outcomes after which work may still be going on: the claim stays, and so does the way to adopt it."""
 
+# A host is asked at least this often whether its work has ended.
+_POLLED_WITHIN = timedelta(minutes=1)
 # Outcomes whose time from opening to end tells how long such work takes.
 _WHOLE = ("done", "overrun")
 
@@ -72,7 +74,9 @@ def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> dict[str, Se
             found.pop(entry.host, None)
             continue
         at = moment(entry.collected_at)
-        if outcome == "done" and at > moment(claim.until):
+        # The host says itself whether it ended in time; what came home much later, without anybody having been away,
+        # is late all the same.
+        if outcome == "done" and not body.get("adopted") and at > moment(claim.until) + _POLLED_WITHIN:
             outcome = "overrun"
         whole = outcome in _WHOLE and not body.get("adopted")
         seconds = (at - moment(claim.opened_at)).total_seconds() if whole else None

@@ -282,9 +282,13 @@ class Ledger:
             count, digest = connection.execute(sa.select(head.c.count, head.c.hash)).one()
         return Anchor(count, digest)
 
-    def latest(self, kind: str, *, status: Status = "accepted", before: int | None = None) -> dict[str, Entry]:
-        """The newest entry of a kind for each host; with `before`, the newest whose number is below it."""
+    def latest(
+        self, kind: str, *, status: Status = "accepted", before: int | None = None, job: str | None = None
+    ) -> dict[str, Entry]:
+        """The newest entry of a kind for each host, of one job or of any; with `before`, whose number is below it."""
         wanted = (entries.c.kind == kind) & (entries.c.status == status)
+        if job is not None:
+            wanted &= entries.c.job == job
         if before is not None:
             wanted &= entries.c.seq < before
         newest = sa.select(sa.func.max(entries.c.seq)).where(wanted).group_by(entries.c.host)
@@ -310,9 +314,11 @@ class Ledger:
         """Every entry of one run, in order."""
         return self._entries(entries.c.run == run)
 
-    def newest(self, kind: str, limit: int) -> list[Entry]:
-        """The newest entries of a kind, newest first."""
+    def newest(self, kind: str, limit: int, *, job: str | None = None) -> list[Entry]:
+        """The newest entries of a kind, of one job or of any, newest first."""
         query = sa.select(*_ENTRY_COLUMNS).where(entries.c.kind == kind).order_by(entries.c.seq.desc()).limit(limit)
+        if job is not None:
+            query = query.where(entries.c.job == job)
         with self._reading() as connection:
             return [Entry(**row._mapping) for row in connection.execute(query)]
 

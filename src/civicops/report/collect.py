@@ -11,8 +11,11 @@ from civicops.ledger.store import Anchor, Entry, Ledger
 from civicops.report.facts import Facts
 from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, worst
 from civicops.report.history import changes
+from civicops.report.undone import Undone, undone
 
 _RUNS_SHOWN = 12
+# The job whose hosts answer with their facts.
+_ASKS = "checkup"
 # What a run's own summary says of a host, where no document of the host's tells more.
 _UNTOLD = {
     "failed": "failed: no reason was recorded",
@@ -67,6 +70,7 @@ class TownReport:
     hosts: list[Host]
     gone: list[str]
     runs: list[Run]
+    undone: list[Undone]
     anchor: Anchor
 
     @property
@@ -100,14 +104,14 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
     moment = moment or datetime.now(UTC)
     latest = ledger.latest("host-facts")
     previous = ledger.previous(latest.values())
-    contacts = ledger.latest("contact")
+    # Only the job that asks for facts tells that there are none: work that failed is told with that work.
+    contacts = ledger.latest("contact", job=_ASKS)
     refused = ledger.latest("host-facts", status="rejected")
     run_entries = [entry for entry in ledger.newest("run", _RUNS_SHOWN) if entry.status == "accepted"]
+    last_asked = next((entry for entry in ledger.newest("run", 1, job=_ASKS) if entry.status == "accepted"), None)
     wanted = [*latest.values(), *previous.values(), *contacts.values(), *run_entries]
-    bodies = ledger.bodies(wanted)
-    inventory: dict[str, str] = (
-        bodies[run_entries[0].body]["hosts"] if run_entries and run_entries[0].body in bodies else {}
-    )
+    bodies = ledger.bodies([*wanted, last_asked] if last_asked else wanted)
+    inventory: dict[str, str] = bodies[last_asked.body]["hosts"] if last_asked and last_asked.body in bodies else {}
     known = sorted({*inventory, *latest, *contacts, *refused})
     hosts: list[Host] = []
     gone: list[str] = []
@@ -124,12 +128,12 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
                 before=previous.get(host),
                 contact=contacts.get(host),
                 refused=refused.get(host),
-                last_run=(run_entries[0], inventory[host]) if host in inventory else None,
+                last_run=(last_asked, inventory[host]) if last_asked and host in inventory else None,
                 today=moment.date(),
             )
         )
     runs = [_run(entry, bodies.get(entry.body)) for entry in run_entries]
-    return TownReport(ledger.town, name, moment, hosts, gone, runs, ledger.anchor())
+    return TownReport(ledger.town, name, moment, hosts, gone, runs, undone(ledger), ledger.anchor())
 
 
 def _host(

@@ -32,6 +32,7 @@ _CONTROLLER_ONLY = {
     "assert",
     "debug",
     "fail",
+    "gate",
     "include_role",
     "include_tasks",
     "meta",

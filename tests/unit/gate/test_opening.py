@@ -170,8 +170,8 @@ def test_what_may_still_go_on_keeps_its_claim(town: Town, state: TownState, outc
 
 def test_done_after_the_end_is_an_overrun(town: Town, state: TownState) -> None:
     ask(town, state, asked("can1"), NOW)
-    answer(state, "can1", "done", at=NOW + timedelta(hours=2, minutes=1))
-    verdict = ask(town, state, asked("web1"), NOW + timedelta(hours=2, minutes=2))["web1"]
+    answer(state, "can1", "done", at=NOW + timedelta(hours=2, minutes=2))
+    verdict = ask(town, state, asked("web1"), NOW + timedelta(hours=2, minutes=3))["web1"]
     assert verdict.code == "window"
     night = NOW + timedelta(days=1)
     assert ask(town, state, asked("web1"), night)["web1"].code == "halt"
