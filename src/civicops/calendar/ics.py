@@ -18,6 +18,7 @@ MAX_EVENTS = 5000
 _MAX_DEPTH = 4
 _EXPORT = "export the calendar again from the program that keeps it"
 
+_PLAIN = re.compile(r"[A-Za-z0-9-]+((?:;[A-Za-z0-9-]+=[^\";:,\\^]*)*):([^\\]*)")
 _NAME = re.compile(r"[A-Za-z0-9-]+(?=[;:])")
 _READ = {
     "VEVENT": {
@@ -124,12 +125,16 @@ def _unfolded(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _property(number: int, name: str, line: str) -> Property:
+    plain = _PLAIN.fullmatch(line) if name != "SUMMARY" else None
+    if plain is not None:  # most lines: no quotes, nothing escaped
+        pairs = (pair.partition("=") for pair in plain[1].split(";")[1:])
+        return Property(number, name, {key.upper(): one for key, _, one in pairs}, plain[2].strip())
     try:
         _, parameters, value = Contentline(line).parts()  # type: ignore[no-untyped-call]
     except ValueError:
         raise IcsFault(number, f"a {name} that can't be read") from None
-    plain = {key.upper(): one if isinstance(one, str) else ",".join(one) for key, one in parameters.items()}
-    return Property(number, name, plain, str(value).strip())
+    known = {key.upper(): one if isinstance(one, str) else ",".join(one) for key, one in parameters.items()}
+    return Property(number, name, known, str(value).strip())
 
 
 def _add(component: Component, found: Property) -> None:
