@@ -226,7 +226,7 @@ class _Event:
 
     def _added(self, dates: Property) -> Iterator[tuple[datetime, datetime]]:
         """The spans of RDATE: starts alone, or periods with their own end."""
-        from .ics import Property, parse_length
+        from .ics import IcsFault, Property, parse_length
 
         for text in _texts(dates):
             first, _, rest = text.partition("/")
@@ -236,7 +236,10 @@ class _Event:
             elif rest.startswith(("P", "+", "-")):
                 yield (start, start + parse_length(Property(dates.line, "DURATION", {}, rest)))
             else:
-                yield (start, max(start, self._instant(rest, dates)))
+                end = self._instant(rest, dates)
+                if end < start:
+                    raise IcsFault(dates.line, "a period of RDATE ends before it begins", _MEND)
+                yield (start, end)
 
 
 def _naive(when: date | datetime) -> datetime:

@@ -164,6 +164,8 @@ def parse_when(text: str, found: Property) -> date | datetime:
 def parse_length(found: Property) -> timedelta:
     """A DURATION, not negative."""
     try:
+        if not re.search("[0-9]", found.value):
+            raise ValueError(found.value)
         length: timedelta = vDuration.from_ical(found.value)  # type: ignore[no-untyped-call]
     except (ValueError, OverflowError):
         raise IcsFault(found.line, f"DURATION can't be read: {found.value[:40]!r}") from None

@@ -164,6 +164,8 @@ def test_padding_counts_real_time_over_a_change(make_town: MakeTown) -> None:
         (event("DTSTART:20270101", "RRULE:FREQ=WEEKLY;BYDAY=XX"), "RRULE has BYDAY=XX"),
         (event("DTSTART:20270101", "RRULE:FREQ=DAILY;UNTIL=soon"), "RRULE is not a day or time"),
         (event("DTSTART:20270101", "RRULE:BYDAY=MO"), "RRULE has"),
+        (event("DTSTART:20270101", "DURATION:P"), "DURATION can't be read"),
+        (event("DTSTART:20270101", "RDATE;VALUE=PERIOD:20270103T000000/20270102T000000"), "ends before it begins"),
         (event("DTSTART:20270101", "EXDATE:tomorrow"), "EXDATE is not a day or time"),
         (event("DTSTART:20270101", "RECURRENCE-ID;RANGE=THISANDFUTURE:20270101"), "changes a whole rest of a series"),
         (
