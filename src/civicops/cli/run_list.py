@@ -45,7 +45,7 @@ def show_runs(
     as_json: Json = False,
     inventories: Inventories = None,
 ) -> None:
-    """List a town's runs, show one, cancel one, go on with one that was lost, or approve one that waits."""
+    """List a town's runs, show one, cancel one, approve one that waits, or resume one: that was lost, or approved."""
     from civicops.runs.journal import ask_to_cancel, read_run, read_runs
 
     if action not in _ACTIONS:
@@ -57,9 +57,11 @@ def show_runs(
         _list(town, read_runs(state), as_json=as_json)
     elif action == "resume":
         from civicops.jobs import JOBS
+        from civicops.runs.plan import begin
         from civicops.runs.start import RunRequest, resume
 
         record = read_run(state, run_id)
+        go_on = begin if record.state == "planned" else resume
         request = RunRequest(
             town=loaded,
             job=JOBS[record.order.job],
@@ -69,16 +71,20 @@ def show_runs(
             become_password=become_password(ask_become_pass),
         )
         title = f"{record.order.job} {loaded.id}"
-        result = watched(title, state, quiet=as_json, run=lambda observers: resume(request, state, run_id, observers))
+        result = watched(title, state, quiet=as_json, run=lambda observers: go_on(request, state, run_id, observers))
         tell_alerts(loaded, state, result)
         tell(result, state, as_json=as_json)
         raise typer.Exit(result.exit_status)
     elif action == "approve":
+        from datetime import UTC, datetime
+
         from civicops.runs.plan import approve
+        from civicops.runs.tell import tell_approved
 
         if by is None:
             raise typer.BadParameter("approve wants --by NAME: who approves")
         planned = approve(loaded, state, run_id, by=by, sha256=plan)
+        tell_approved(loaded, state, planned, printable(by, 200), datetime.now(UTC))
         if as_json:
             typer.echo(json.dumps({"run": run_id, "plan_sha256": planned.sha256, "by": by}))
         else:

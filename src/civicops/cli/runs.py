@@ -114,6 +114,10 @@ def run(
     approver: Annotated[
         str | None, typer.Option(help="Who has allowed that; recorded beside your user.", metavar="NAME")
     ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Begin nothing: plan the run for the next window that wants an approval."),
+    ] = False,
     vault_id: VaultId = None,
     ask_become_pass: AskBecomePass = False,
     ssh_agent: SshAgent = False,
@@ -122,6 +126,9 @@ def run(
     inventories: Inventories = None,
 ) -> None:
     """Run one job for one town, and wait for its end."""
+    if plan:
+        _plan(job, town, inventories, limit=limit, as_json=as_json)
+        return
     _, _, state, result = _execute(
         job,
         town,
@@ -181,6 +188,29 @@ def _execute(
     result = watched(f"{job} {loaded.id}", state, quiet=quiet, run=lambda observers: start(request, state, observers))
     tell_alerts(loaded, state, result)
     return loaded.id, loaded.name, state, result
+
+
+def _plan(job: str, town: str, inventories: Path | None, *, limit: str | None, as_json: bool) -> None:
+    from datetime import UTC, datetime
+
+    from civicops.jobs import JOBS
+    from civicops.runs.plan import next_opening, plan_run
+
+    if job not in JOBS:
+        raise typer.BadParameter(f"{job!r} is no job; there are: {', '.join(JOBS)}")
+    loaded, state = open_town(town, inventories)
+    window, starts_at = next_opening(loaded, JOBS[job], datetime.now(UTC))
+    planned = plan_run(loaded, state, JOBS[job], window=window, starts_at=starts_at, limit=_checked_limit(limit))
+    if as_json:
+        typer.echo(json.dumps({"run": planned.run, "plan_sha256": planned.sha256, "plan": planned.body}))
+        return
+    typer.echo(
+        f"Planned {planned.run} for the window {window.id} of {starts_at:%Y-%m-%d %H:%M}Z: "
+        f"{len(planned.body['hosts'])} hosts, plan {planned.sha256[:12]}"
+    )
+    typer.echo(f"Read it: civicops runs {town} show {planned.run}")
+    typer.echo(f"Approve it: civicops runs {town} approve {planned.run} --by NAME --plan {planned.sha256[:12]}")
+    typer.echo(f"Begin it in its window, where no scheduler does: civicops runs {town} resume {planned.run}")
 
 
 def watched(

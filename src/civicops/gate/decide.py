@@ -169,7 +169,10 @@ class _Decision:
             reason = answer.reason or "no window is open"
             return Verdict(host, code, reason, freeze=answer.freeze, next=answer.next, ring=ring)
         if by_override is None and not asked.approved(host, answer):
-            reason = f"the window {allowed.window} wants an approval: civicops runs {asked.town} approve {asked.run}"
+            reason = (
+                f"the window {allowed.window} wants an approved plan that names this host: "
+                f"civicops run {asked.job} {asked.town} --plan makes one"
+            )
             return Verdict(host, "approval", reason, window=allowed.window, ring=ring)
         if ring not in self._rings:
             self._rings[ring] = self._health.refusal(ring)

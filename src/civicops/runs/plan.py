@@ -9,25 +9,30 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from civicops.calendar import matching
+from civicops.calendar import load_calendar, matching
 from civicops.gate.rings import ordered
 from civicops.jobs import JOBS, Job
 from civicops.ledger.claims import stamp
 from civicops.ledger.documents import Document, canonical
 from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
+from civicops.runs.engine import RunRequest
 from civicops.runs.inventory import read_groups
 from civicops.runs.journal import RunOrder, mark_approved, read_plan, read_run, write_plan
-from civicops.runs.start import PlanChangedError, RunError, new_run_id
+from civicops.runs.judge import RunResult
+from civicops.runs.observers import RunObserver
+from civicops.runs.start import PlanChangedError, RunError, new_run_id, start
 from civicops.state import TownState, user_name
 from civicops.text import printable
 from civicops.town import Town
 from civicops.town.model import Window
+
+_AHEAD = timedelta(days=400)
 
 Changes = Callable[[Ledger, list[str]], dict[str, list[str]]]
 """What a job would change, one line per change, for each of the hosts."""
@@ -156,6 +161,48 @@ def refresh(town: Town, state: TownState, run: str) -> Planned:
         _record(state, record.order, "plan", body)
         write_plan(state, record.order, body)
     return Planned(run, body, plan_hash(body))
+
+
+def next_opening(town: Town, job: Job, moment: datetime) -> tuple[Window, datetime]:
+    """The window that wants an approval and is open for the job, or opens next; and when it began or begins.
+
+    :raises RunError: the town has no such window, or none in the next 400 days.
+    """
+    calendar = load_calendar(town)
+    windows = {one.id: one for one in town.maintenance.windows if one.approval == "required" and job.name in one.jobs}
+    if not windows:
+        raise RunError(f"{town.id} has no window for {job.name} that wants an approval; without one, leave out --plan")
+    found = [
+        occurrence for window in windows for occurrence in calendar.occurrences(window, moment, moment + _AHEAD)[:1]
+    ]
+    if not found:
+        raise RunError(f"no window of {town.id} for {job.name} opens in the next {_AHEAD.days} days")
+    first = min(found, key=lambda occurrence: occurrence.span.start)
+    return windows[first.window], first.span.start
+
+
+def begin(request: RunRequest, state: TownState, run: str, observers: Sequence[RunObserver] = ()) -> RunResult:
+    """Begin a planned run, if its plan as it is now was approved. Of the request, only how to connect counts.
+
+    :raises PlanChangedError: it was not; the plan as it is now is written down.
+    :raises RunLockedError: the job is running for this town already, or the run has begun.
+    """
+    planned = refresh(request.town, state, run)
+    if not is_approved(state, run, planned.sha256):
+        raise PlanChangedError(
+            f"{run}: its plan ({planned.sha256[:12]}) is not approved: civicops runs {state.town} show {run}, "
+            f"then civicops runs {state.town} approve {run} --by NAME"
+        )
+    order = read_run(state, run).order
+    whole = replace(
+        request,
+        job=JOBS[order.job],
+        limit=None if order.limit == "all" else order.limit,
+        window=order.window,
+        window_start=order.window_start,
+        run=run,
+    )
+    return start(whole, state, observers)
 
 
 def is_approved(state: TownState, run: str, sha256: str) -> bool:

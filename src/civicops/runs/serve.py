@@ -12,10 +12,10 @@ from civicops.ledger.spool import now
 from civicops.runs.engine import RunRequest
 from civicops.runs.journal import drop_planned, read_run
 from civicops.runs.judge import RunResult
-from civicops.runs.plan import Planned, is_approved, plan_run, refresh
+from civicops.runs.plan import begin, plan_run, refresh
 from civicops.runs.scheduler import DELIVERED, Launch
-from civicops.runs.start import RunError, RunLockedError, resume, start
-from civicops.runs.tell import tell_people
+from civicops.runs.start import PlanChangedError, RunError, RunLockedError, resume, start
+from civicops.runs.tell import tell_people, tell_plan
 from civicops.state import TownState
 from civicops.text import printable
 from civicops.town import Town
@@ -61,19 +61,19 @@ def _plan(town: Town, state: TownState, launch: Launch) -> ExitStatus:
         raise RunError(f"{town.path} has no window {launch.window} any more")
     starts_at = datetime.fromisoformat(launch.window_start)
     planned = plan_run(town, state, JOBS[launch.job], window=window, starts_at=starts_at, run=launch.run)
-    _ask(town, state, launch, planned, "waits for an approval")
+    tell_plan(town, state, planned, "waits for an approval", datetime.now(UTC))
     return ExitStatus.DONE
 
 
 def _begin(town: Town, state: TownState, launch: Launch) -> ExitStatus:
-    planned = refresh(town, state, launch.run)
-    if not is_approved(state, launch.run, planned.sha256):
-        _ask(town, state, launch, planned, "has changed since it was approved, and waits again")
+    try:
+        result = begin(RunRequest(town=town, job=JOBS[launch.job]), state, launch.run)
+    except PlanChangedError:
+        _ask(
+            town, state, launch, refresh(town, state, launch.run), "has changed since it was approved, and waits again"
+        )
         return ExitStatus.NOT_ALLOWED
-    moment = datetime.now(UTC)
-    notice = Notice("approval", f"plan:{launch.run}", f"{town.name}: {launch.job} has begun", "", resolved=True)
-    raise_notice(town, state, notice, moment)
-    return _start(town, state, launch)
+    return _told(town, state, result)
 
 
 def _expire(town: Town, state: TownState, launch: Launch) -> ExitStatus:
@@ -105,26 +105,9 @@ def _told(town: Town, state: TownState, result: RunResult) -> ExitStatus:
     return result.exit_status
 
 
-def _ask(town: Town, state: TownState, launch: Launch, planned: Planned, how: str) -> None:
-    lines = [
-        f"The plan of {launch.run} {how}: window {launch.window}, from {launch.window_start[:16]}Z, "
-        f"{len(planned.body['hosts'])} hosts.",
-        "",
-        f"Read it:    civicops runs {town.id} show {launch.run}",
-        f"Approve it: civicops runs {town.id} approve {launch.run} --by NAME --plan {planned.sha256[:12]}",
-    ]
-    subject = f"{town.name}: {launch.job} {how}"
-    # The plan's hash in the key: a changed plan is another matter, and is told.
-    key = f"plan:{launch.run}:{planned.sha256[:12]}"
-    _raise(town, state, Notice("approval", key, subject, "\n".join(lines)))
-
-
 def _notice(town: Town, state: TownState, launch: Launch, what: str, text: str) -> None:
     matter = f"scheduler:{launch.action}:{launch.job}"
-    _raise(town, state, Notice("failure", matter, f"{town.name}: {launch.job or 'the scheduler'} {what}", text))
-
-
-def _raise(town: Town, state: TownState, notice: Notice) -> None:
     moment = datetime.now(UTC)
-    raise_notice(town, state, notice, moment)
+    subject = f"{town.name}: {launch.job or 'the scheduler'} {what}"
+    raise_notice(town, state, Notice("failure", matter, subject, text), moment)
     deliver(town, state, moment)

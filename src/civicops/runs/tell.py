@@ -8,6 +8,7 @@ from datetime import datetime
 from civicops.alerts import Notice, deliver, raise_notice
 from civicops.exit_status import ExitStatus
 from civicops.runs.judge import MISSED, RunResult
+from civicops.runs.plan import Planned
 from civicops.state import TownState
 from civicops.town import Town
 
@@ -31,6 +32,33 @@ def tell_people(town: Town, state: TownState, result: RunResult, now: datetime) 
         subject = f"{town.name}: {job} is no longer halted"
         raise_notice(town, state, Notice("halt", f"halt:{job}", subject, _summary(result), resolved=True), now)
     return deliver(town, state, now).problems
+
+
+def tell_plan(town: Town, state: TownState, planned: Planned, how: str, now: datetime) -> None:
+    """Ask the town's people to approve a plan."""
+    lines = [
+        f"The plan of {planned.run} {how}: window {planned.body['window']}, from {planned.body['starts_at'][:16]}Z, "
+        f"{len(planned.body['hosts'])} hosts.",
+        "",
+        f"Read it:    civicops runs {town.id} show {planned.run}",
+        f"Approve it: civicops runs {town.id} approve {planned.run} --by NAME --plan {planned.sha256[:12]}",
+    ]
+    subject = f"{town.name}: {planned.body['job']} {how}"
+    raise_notice(town, state, Notice("approval", _key(planned), subject, "\n".join(lines)), now)
+    deliver(town, state, now)
+
+
+def tell_approved(town: Town, state: TownState, planned: Planned, by: str, now: datetime) -> None:
+    """Tell those who were asked that somebody has approved the plan."""
+    text = f"{planned.run} was approved by {by}."
+    subject = f"{town.name}: {planned.body['job']} was approved"
+    raise_notice(town, state, Notice("approval", _key(planned), subject, text, resolved=True), now)
+    deliver(town, state, now)
+
+
+def _key(planned: Planned) -> str:
+    # The plan's hash too: a plan that has changed is another matter, and is told.
+    return f"plan:{planned.run}:{planned.sha256[:12]}"
 
 
 def _failure(town: Town, job: str, result: RunResult) -> Notice:

@@ -199,7 +199,7 @@ def test_what_the_run_began_before_it_died_is_adopted() -> None:
 
 def test_an_approval_that_is_wanted_and_missing() -> None:
     verdict = ask("bro3", approved=lambda _host, _answer: False)["bro3"]
-    assert (verdict.code, "civicops runs riverton approve r1" in verdict.reason) == ("approval", True)
+    assert (verdict.code, "civicops run wait riverton --plan" in verdict.reason) == ("approval", True)
 
 
 def test_a_host_in_several_rings_is_in_the_one_that_asks_for_it_first() -> None:
