@@ -69,9 +69,8 @@ def _begin(town: Town, state: TownState, launch: Launch) -> ExitStatus:
     try:
         result = begin(RunRequest(town=town, job=JOBS[launch.job]), state, launch.run)
     except PlanChangedError:
-        _ask(
-            town, state, launch, refresh(town, state, launch.run), "has changed since it was approved, and waits again"
-        )
+        planned = refresh(town, state, launch.run)
+        tell_plan(town, state, planned, "has changed since it was approved, and waits again", datetime.now(UTC))
         return ExitStatus.NOT_ALLOWED
     return _told(town, state, result)
 
