@@ -7,6 +7,7 @@ write from one that has ended, however it ended.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -53,11 +54,27 @@ def announce(origin: Origin) -> None:
 
 
 def hold_alive(origin: Origin) -> int:
-    """Mark the run as alive for as long as the returned descriptor is open here or in a forked child."""
-    path = TownState(origin.town).spool_of(origin.run) / ALIVE
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    return descriptor
+    """Mark the run as alive for as long as the returned descriptor is open here or in a forked child.
+
+    A run that goes on may find that its earlier documents are being taken in just now: it waits for that, and as the
+    directory may have been removed at its end, it looks whether what it holds is still there.
+    """
+    state = TownState(origin.town)
+    while True:
+        path = state.spool_of(origin.run) / ALIVE
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if _is_at(descriptor, path):
+                return descriptor
+            os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def write(

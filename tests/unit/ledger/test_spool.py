@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from civicops.ledger.documents import parse
 from civicops.ledger.ingest import ingest
 from civicops.ledger.spool import Origin
 from civicops.ledger.store import Ledger
-from civicops.state import StateError, TownState
+from civicops.state import StateError, TownState, locked
 
 ORIGIN = Origin("riverton", "run-1", "checkup")
 BODY = {"outcome": "failed", "task": "t", "reason": "r"}
@@ -87,6 +90,22 @@ def test_a_worker_that_outlives_its_parent_is_waited_for(state: TownState) -> No
         os.write(reached, b"x")
         os.waitpid(child, 0)
         assert ingest(ledger, state).documents == 1
+
+
+def test_a_run_that_goes_on_while_its_documents_are_taken_in_waits_for_that(state: TownState) -> None:
+    put("web1")
+    directory = state.spool_of("run-1")
+    with ThreadPoolExecutor(1) as pool:
+        with locked(directory / spool.ALIVE):
+            waiting = pool.submit(spool.hold_alive, ORIGIN)
+            time.sleep(0.2)
+            assert not waiting.done()
+            shutil.rmtree(directory)
+        alive = waiting.result(timeout=10)
+    put("web1")
+    assert list(spool.ended_runs(state)) == [], "the directory that is there now is the one that it holds"
+    os.close(alive)
+    assert list(spool.ended_runs(state)) == [directory]
 
 
 def test_a_symbolic_link_in_the_spool_is_not_followed(state: TownState, tmp_path: Path) -> None:
