@@ -60,13 +60,14 @@ def _status_of(error: Exception) -> ExitStatus:
     from civicops.ledger.store import LedgerError
     from civicops.runs.inventory import InventoryError
     from civicops.runs.journal import NoSuchRunError
+    from civicops.runs.orphans import OrphansError
     from civicops.runs.start import PlanChangedError, RunError, RunLockedError
     from civicops.state import StateError
     from civicops.town import TownFileError
 
     if isinstance(error, OSError) and error.errno in _NOT_OURS:
         return ExitStatus.BAD_INPUT
-    if isinstance(error, (RunLockedError, PlanChangedError)):
+    if isinstance(error, (RunLockedError, PlanChangedError, OrphansError)):
         return ExitStatus.NOT_ALLOWED
     if isinstance(error, (TownFileError, RunError, NoSuchRunError, InventoryError, LedgerError, StateError)):
         return ExitStatus.BAD_INPUT

@@ -70,12 +70,13 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Ended:
-    """How Ansible itself ended."""
+    """How Ansible itself ended; `status` is None where a signal ended it."""
 
     good: bool
     cancelled: bool
     status: int | None
     last_words: str
+    timed_out: bool = False
 
 
 def play(
@@ -96,6 +97,7 @@ def play(
         cancelled=bool(runner.canceled),
         status=runner.rc,
         last_words=_last_words(Path(runner.config.artifact_dir) / "stdout"),
+        timed_out=runner.status == "timeout",
     )
 
 

@@ -36,14 +36,20 @@ class RunResult:
     halted: bool = False
     work: dict[str, str] = field(default_factory=dict)
     """What each host's own document says of its work, where the job has such."""
+    finished: bool = True
+    """Whether the playbook came to its end."""
 
 
-def judge(run: str, ledger: Ledger, *, cancelled: bool) -> RunResult | None:
-    """How a run ended; None where Ansible ended before it had asked anybody."""
+def judge(run: str, ledger: Ledger, *, cancelled: bool, nothing_left: bool = False) -> RunResult | None:
+    """How a run ended; None where Ansible ended before it had asked anybody.
+
+    `nothing_left`: it was cut short, and every host had ended by then.
+    """
     entries = ledger.of_run(run)
     if not entries and not cancelled:
         return None
     told = _Told(entries, ledger)
+    told.finished |= nothing_left
     hosts = told.hosts
     asked = [outcome for outcome in hosts.values() if outcome != "not_asked"]
     counted = Counter(asked)
@@ -61,6 +67,7 @@ def judge(run: str, ledger: Ledger, *, cancelled: bool) -> RunResult | None:
             next=told.next,
             halted=told.halted,
             work=told.work,
+            finished=told.finished,
         )
 
     if cancelled:

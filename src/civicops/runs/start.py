@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from civicops.exit_status import ExitStatus
 from civicops.gate.settle import GOING_ON, settle_run
@@ -18,10 +19,11 @@ from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
 from civicops.runs.engine import Ended, RunRequest, interruptible, play
 from civicops.runs.environment import close_connections
-from civicops.runs.journal import Journal, RunOrder, RunRecord, has_begun, read_events, read_run
+from civicops.runs.journal import Journal, RunOrder, has_begun, read_events, read_run
 from civicops.runs.judge import RunResult, judge
 from civicops.runs.last import Last, counted, write_last
-from civicops.runs.observers import RunEvent, RunObserver
+from civicops.runs.observers import RunEvent, RunObserver, What
+from civicops.runs.orphans import end_orphans
 from civicops.runs.rotate import rotate
 from civicops.state import TownState, locked, user_name, write_durably
 
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 _RESUMABLE = ("lost", "cancelled")
+# How often one process starts Ansible again for a run that disturbs, where Ansible was killed under it.
+_AGAIN = 2
 # What a pattern of Ansible's reads as more than a name.
 _SPECIAL = frozenset(":,!&*?[]~@ ")
 
@@ -108,7 +112,7 @@ def resume(request: RunRequest, state: TownState, run: str, observers: Sequence[
         run=run,
     )
     order = replace(order, pid=os.getpid(), town_file_sha256=request.town.sha256)
-    return _execute(request, state, order, observers, what="resumed", remaining=lambda: _remaining(state, record))
+    return _execute(request, state, order, observers, what="resumed", remaining=lambda: _remaining(state, order))
 
 
 def _execute(
@@ -117,7 +121,7 @@ def _execute(
     order: RunOrder,
     observers: Sequence[RunObserver],
     *,
-    what: str,
+    what: What,
     remaining: Callable[[], list[str] | None],
 ) -> RunResult:
     run = order.run
@@ -131,11 +135,10 @@ def _execute(
             raise RunLockedError(f"{run} has begun before: civicops runs {order.town} show {run}")
         if _has_ended(state, run):
             raise RunLockedError(f"{run} has ended meanwhile: civicops runs {order.town} show {run}")
+        end_orphans(state, run)
         take_in(order.town, state)
         hosts = remaining()
         journal = Journal(state, order)
-        attempt = 1 + sum(event.what in ("begun", "resumed") for event in read_events(state, run))
-        journal.event(RunEvent(at=now(), what=what, task="", message=user_name()))  # type: ignore[arg-type]
         interrupted = stack.enter_context(interruptible())
         disturbs = request.job.disturbs_users
 
@@ -145,25 +148,15 @@ def _execute(
             # What has begun on hosts comes to its end; the gate, which looks for the same mark, opens nothing more.
             return journal.stop_wanted() if disturbs else journal.cancel_wanted()
 
-        if hosts == []:
-            ended = Ended(good=True, cancelled=False, status=0, last_words="")
-        else:
-            ended = play(
-                request,
-                state,
-                run=run,
-                attempt=attempt,
-                limit=request.limit if hosts is None else _limit_file(state, run, hosts),
-                observers=[journal, *observers],
-                stop_wanted=stop_wanted,
-            )
-        if not ended.good:
-            close_connections(state)
+        attempt = partial(_attempt, request, state, run, journal, observers, stop_wanted)
+        ended, result = attempt(what, hosts)
+        for _again in range(_AGAIN if disturbs else 0):
+            if not _cut_short(ended, result):
+                break
+            end_orphans(state, run)
+            ended, result = attempt("resumed", _remaining(state, order))
         with Ledger(order.town, state=state) as ledger:
-            ingest_run(ledger, state.spool_of(run))  # also where a worker of it is still there
-            ingest(ledger, state)
             settle_run(ledger, run, datetime.now(UTC))
-            result = judge(run, ledger, cancelled=ended.cancelled or journal.cancel_wanted())
         if result is None:
             message = ended.last_words
             result = RunResult(run, "failed", ExitStatus.BAD_INPUT, {}, {}, {}, message)
@@ -172,6 +165,47 @@ def _execute(
         _conclude(state, order.job, journal, result)
         rotate(state)
         return result
+
+
+def _attempt(
+    request: RunRequest,
+    state: TownState,
+    run: str,
+    journal: Journal,
+    observers: Sequence[RunObserver],
+    stop_wanted: Callable[[], bool],
+    what: What,
+    hosts: list[str] | None,
+) -> tuple[Ended, RunResult | None]:
+    """Let Ansible run once, for `hosts` or for everybody in the run's limit; how it ended, and how the run stands."""
+    attempt = 1 + sum(event.what in ("begun", "resumed") for event in read_events(state, run))
+    journal.event(RunEvent(at=now(), what=what, task="", message=user_name()))
+    if hosts == []:
+        ended = Ended(good=True, cancelled=False, status=0, last_words="")
+    else:
+        ended = play(
+            request,
+            state,
+            run=run,
+            attempt=attempt,
+            limit=request.limit if hosts is None else _limit_file(state, run, hosts),
+            observers=[journal, *observers],
+            stop_wanted=stop_wanted,
+        )
+    if not ended.good:
+        close_connections(state)
+    with Ledger(state.town, state=state) as ledger:
+        ingest_run(ledger, state.spool_of(run))  # also where a worker of it is still there
+        ingest(ledger, state)
+        cancelled = ended.cancelled or journal.cancel_wanted()
+        return ended, judge(run, ledger, cancelled=cancelled, nothing_left=hosts == [])
+
+
+def _cut_short(ended: Ended, result: RunResult | None) -> bool:
+    """Whether Ansible was ended by a signal, or lost a worker to one, and nobody had asked for that."""
+    if ended.good or ended.cancelled or ended.timed_out or (result is not None and result.state == "cancelled"):
+        return False
+    return ended.status is None or (result is not None and not result.finished)
 
 
 def _conclude(state: TownState, job: str, journal: Journal, result: RunResult) -> None:
@@ -206,9 +240,8 @@ def _has_ended(state: TownState, run: str) -> bool:
     return result["state"] not in _RESUMABLE
 
 
-def _remaining(state: TownState, record: RunRecord) -> list[str] | None:
+def _remaining(state: TownState, order: RunOrder) -> list[str] | None:
     """The hosts that were asked and are not done, by name; None where everybody in the run's limit is to be asked."""
-    order = record.order
     with Ledger(order.town, state=state) as ledger:
         told = judge(order.run, ledger, cancelled=True)
     if told is None or not told.hosts:
