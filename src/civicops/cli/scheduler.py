@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -72,7 +72,7 @@ def _tell(tick: Tick, told: set[str]) -> set[str]:
     if tick.busy:
         typer.echo("civicops: another scheduler is looking just now", err=True)
     for launch in tick.launched:
-        if launch.action != "deliver":
+        if launch.action not in ("deliver", "tell"):
             typer.echo(f"{launch.town}: {launch.action} {launch.job} {launch.run}".rstrip())
     for problem in tick.problems:
         if problem not in told:
@@ -89,7 +89,7 @@ def _launch(launch: Launch, inventories: Path | None) -> None:
     environment |= {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     command = [sys.executable, "-m", "civicops.cli.main", "serve", launch.town, launch.action]
     command += ["--directory", str(launch.directory.absolute()), "--job", launch.job, "--run", launch.run]
-    command += ["--window", launch.window, "--window-start", launch.window_start]
+    command += ["--window", launch.window, "--window-start", launch.window_start, "--note", launch.note]
     log = TownState(launch.town).directory() / "scheduler.log"
     with _log(log) as stream:
         subprocess.Popen(
@@ -104,7 +104,7 @@ def _launch(launch: Launch, inventories: Path | None) -> None:
         )
 
 
-def _log(path: Path):  # type: ignore[no-untyped-def]
+def _log(path: Path) -> BinaryIO:
     if path.exists() and path.stat().st_size > _LOG_LIMIT:
         path.replace(path.with_suffix(".log.1"))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -132,6 +132,7 @@ def serve(
     run: Annotated[str, typer.Option()] = "",
     window: Annotated[str, typer.Option()] = "",
     window_start: Annotated[str, typer.Option()] = "",
+    note: Annotated[str, typer.Option()] = "",
 ) -> None:
     """What the scheduler starts for one town."""
     from civicops.runs.scheduler import Launch
@@ -143,5 +144,5 @@ def serve(
     loaded = load_town(directory)
     state = TownState(town)
     take_in(town, state)
-    launch = Launch(action, town, directory, job, run, window, window_start)  # type: ignore[arg-type]
+    launch = Launch(action, town, directory, job, run, window, window_start, note)  # type: ignore[arg-type]
     raise typer.Exit(serve_town(loaded, state, launch))

@@ -6,6 +6,7 @@ runs/RUN/approved       there once somebody has approved a plan of it
 runs/RUN/begun          there once the run has begun
 runs/RUN/journal.jsonl  one line per event, of every attempt
 runs/RUN/result.json    how it ended; missing while it runs, or when it was killed
+runs/RUN/told           there once people were told that it was lost
 runs/RUN/lock           held by the process that runs it
 runs/RUN/cancel         there once somebody has asked for the run to be cancelled
 active/RUN              there from a run's beginning to its end, so that a lost one is found without a search
@@ -128,6 +129,16 @@ def mark_approved(state: TownState, run: str) -> None:
 def was_approved(state: TownState, run: str) -> bool:
     """Whether somebody has approved a plan of this run, be it the one of now or not."""
     return (state.runs / run / "approved").exists()
+
+
+def mark_told(state: TownState, run: str) -> None:
+    """Note that people were told that this run was lost."""
+    write_durably(state.runs / run / "told", b"")
+
+
+def was_told(state: TownState, run: str) -> bool:
+    """Whether people were told that this run was lost."""
+    return (state.runs / run / "told").exists()
 
 
 def drop_planned(state: TownState, run: str, *, ended_at: str, exit_status: int, message: str) -> None:

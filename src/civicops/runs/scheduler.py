@@ -10,19 +10,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from civicops.jobs import JOBS
-from civicops.runs.journal import NoSuchRunError, RunRecord, active_runs, read_events, read_run, was_approved
+from civicops.runs.journal import NoSuchRunError, RunRecord, active_runs, read_events, read_run, was_approved, was_told
 from civicops.runs.timetable import Due, Opening, Taken, Timetable, load, make, openings_of, save
 from civicops.state import StateError, TownState, locked, private_directory, state_root
 from civicops.town import TownFileError, find_towns
 from civicops.town.directories import TOWN_FILE
 
-Action = Literal["start", "resume", "plan", "begin", "expire", "deliver"]
+Action = Literal["start", "resume", "plan", "begin", "expire", "tell", "deliver"]
 
 AT_ONCE = 4
 """How many runs a scheduler lets go on at the same time, over all towns."""
@@ -46,6 +46,8 @@ class Launch:
     run: str = ""
     window: str = ""
     window_start: str = ""
+    note: str = ""
+    """What is to be told to the town's people."""
 
 
 Launcher = Callable[[Launch], None]
@@ -176,15 +178,13 @@ class Scheduler:
         order = record.order
         view.active.append(record)
         resumed = sum(event.what == "resumed" for event in read_events(state, order.run))
-        if order.window is None:
-            view.problem = f"{order.run} was lost: civicops runs {view.town} resume {order.run}"
-        elif resumed >= RESUMES:
-            view.problem = (
-                f"{order.run} was lost {resumed + 1} times, and is left to you: "
-                f"civicops runs {view.town} resume {order.run}"
-            )
-        else:
+        if order.window is not None and resumed < RESUMES:
             self._start(tick, Launch("resume", view.town, path, order.job, order.run))
+            return
+        often = f" {resumed + 1} times" if resumed else ""
+        view.problem = f"{order.run} was lost{often} and is left to you: civicops runs {view.town} resume {order.run}"
+        if not was_told(state, order.run):
+            self._start(tick, Launch("tell", view.town, path, order.job, order.run, note=view.problem))
 
     def _taken_before(self, view: TownView, state: TownState, path: Path, timetable: Timetable, tick: Tick) -> None:
         """See to what was taken before: what never began, and what waits for an approval."""
@@ -227,6 +227,7 @@ class Scheduler:
         if decision == "skipped":
             how = "began too late to be started" if due.what == "late" else "passed while no scheduler looked"
             view.problem = f"{opening.job} in the window {opening.window} of {opening.start[:16]}Z {how}: skipped"
+            self._start(tick, replace(_launch("tell", view.town, path, opening, ""), note=view.problem))
             return False
         action: Action = "plan" if decision == "planned" else "start"
         self._start(tick, _launch(action, view.town, path, opening, run))

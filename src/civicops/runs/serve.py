@@ -10,7 +10,7 @@ from civicops.exit_status import ExitStatus
 from civicops.jobs import JOBS
 from civicops.ledger.spool import now
 from civicops.runs.engine import RunRequest
-from civicops.runs.journal import drop_planned, read_run
+from civicops.runs.journal import drop_planned, mark_told, read_run
 from civicops.runs.judge import RunResult
 from civicops.runs.plan import begin, plan_run, refresh
 from civicops.runs.scheduler import DELIVERED, Launch
@@ -82,6 +82,17 @@ def _expire(town: Town, state: TownState, launch: Launch) -> ExitStatus:
     return ExitStatus.NOT_ALLOWED
 
 
+def _tell(town: Town, state: TownState, launch: Launch) -> ExitStatus:
+    if launch.run:
+        mark_told(state, launch.run)
+    moment = datetime.now(UTC)
+    key = f"lost:{launch.run}" if launch.run else f"missed:{launch.job}:{launch.window}:{launch.window_start}"
+    subject = f"{town.name}: {launch.job} {'was lost' if launch.run else 'was skipped'}"
+    raise_notice(town, state, Notice("failure", key, subject, launch.note), moment)
+    deliver(town, state, moment)
+    return ExitStatus.DONE
+
+
 def _deliver(town: Town, state: TownState, launch: Launch) -> ExitStatus:
     (state.directory("outbox") / DELIVERED).touch(mode=0o600)
     deliver(town, state, datetime.now(UTC))
@@ -94,6 +105,7 @@ _ACTIONS: dict[str, Callable[[Town, TownState, Launch], ExitStatus]] = {
     "plan": _plan,
     "begin": _begin,
     "expire": _expire,
+    "tell": _tell,
     "deliver": _deliver,
 }
 

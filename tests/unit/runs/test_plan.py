@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.unit.towns import MakeTown
 
 from civicops.gate.opening import Ask, ask
 from civicops.jobs import JOBS
@@ -17,7 +18,6 @@ from civicops.runs.plan import approve, begin, next_opening, plan_run
 from civicops.runs.start import PlanChangedError, RunError, RunRequest
 from civicops.state import TownState
 from civicops.town import Town
-from tests.unit.towns import MakeTown
 
 WAIT = JOBS["wait"]
 NIGHT: dict[str, Any] = {"id": "night", "jobs": ["wait"], "rrule": "FREQ=DAILY", "start": "22:00", "duration": "4h"}
