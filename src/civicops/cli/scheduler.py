@@ -49,7 +49,7 @@ def scheduler(
         return
     if status is not None and not status.is_dir():
         raise typer.BadParameter(f"--status {status}: not a directory")
-    place = status or private_directory(private_directory(state_root()) / ".scheduler")
+    place = status or private_directory(state_root() / ".scheduler")
     one = Scheduler(inventories, lambda launch: _launch(launch, inventories), at_once=at_once)
     ended = threading.Event()
     if not once:

@@ -103,7 +103,7 @@ class Scheduler:
         :raises TownFileError: there is no inventories directory.
         """
         tick = Tick(self._clock())
-        directory = private_directory(private_directory(state_root()) / ".scheduler")
+        directory = private_directory(state_root() / ".scheduler")
         with locked(directory / "lock") as alone:
             if not alone:
                 tick.busy = True
