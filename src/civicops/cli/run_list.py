@@ -122,9 +122,10 @@ def _show(state: TownState, record: RunRecord, *, whole: bool, as_json: bool) ->
 
     order = record.order
     plan = read_plan(state, order.run)
+    hosts, reasons = _hosts(state, record)
     if as_json:
         events = [asdict(event) for event in read_events(state, order.run)]
-        typer.echo(json.dumps(asdict(record) | {"events": events, "plan": plan}))
+        typer.echo(json.dumps(asdict(record) | {"hosts": hosts, "reasons": reasons, "events": events, "plan": plan}))
         return
     typer.echo(f"{order.run}: {record.state}" + (f": {record.message}" if record.message else ""))
     if not whole:
@@ -137,9 +138,22 @@ def _show(state: TownState, record: RunRecord, *, whole: bool, as_json: bool) ->
         )
     if plan is not None:
         _show_plan(order.run, order.town, plan, waits=record.state == "planned")
+    for host, outcome in sorted(hosts.items()):
+        why = f": {reasons[host]}" if host in reasons else ""
+        typer.echo(printable(f"{host}: {outcome}{why}", 600))
     for event in read_events(state, order.run):
         if event.what != "task":
             typer.echo(f"{event.at[11:19]}Z {event.host}: {event.what}: {event.task} {event.message}".rstrip())
+
+
+def _hosts(state: TownState, record: RunRecord) -> tuple[dict[str, str], dict[str, str]]:
+    """What the run's documents say of each host so far, and why."""
+    from civicops.ledger.store import Ledger
+    from civicops.runs.judge import judge
+
+    with Ledger(state.town, state=state) as ledger:
+        told = judge(record.order.run, ledger, cancelled=record.state == "cancelled")
+    return (told.hosts, told.reasons) if told is not None else ({}, {})
 
 
 def _show_plan(run: str, town: str, plan: dict[str, object], *, waits: bool) -> None:
