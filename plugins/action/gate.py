@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.civicops.town.plugins.plugin_utils import package, ticket
+from ansible_collections.civicops.town.plugins.plugin_utils import known, package, ticket
 
 _STRATEGIES = ("linear", "ansible.builtin.linear", "ansible.legacy.linear")
 # By how much the controller's clock may be set during a run, in seconds, before its word on windows is not trusted.
 _JUMP_LIMIT = 60
+# How many hosts a line names.
+_NAMED = 10
 
 
 class ActionModule(ActionBase):
@@ -55,6 +58,7 @@ class ActionModule(ActionBase):
                 "trusted and nothing is opened: put the clock right and resume the run"
             )
         verdicts = self._ask(origin, arguments, task_vars)
+        self._tell(verdicts.values())
         return {
             "changed": False,
             "hosts": {host: self._told(origin, verdict) for host, verdict in verdicts.items()},
@@ -71,7 +75,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("the gate is asked once per batch for all its hosts: set run_once: true")
         if self._task.loop is not None or self._task.delegate_to:
             raise AnsibleActionFail("the gate takes no loop and no delegation: it is asked for the batch that there is")
-        if not isinstance(task_vars.get("groups"), dict) or not task_vars.get("ansible_play_batch"):
+        if not task_vars.get("ansible_play_batch"):
             raise AnsibleActionFail("the gate does not know the batch, so nothing is opened")
 
     def _ask(self, origin: Any, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -98,13 +102,25 @@ class ActionModule(ActionBase):
                 job=job,
                 run=origin.run,
                 hosts=[str(host) for host in task_vars["ansible_play_batch"]],
-                groups={str(name): [str(host) for host in hosts] for name, hosts in task_vars["groups"].items()},
+                groups=known.groups(),
                 check=bool(self._task.check_mode),
                 override=override,
             )
             return ask(town, package.state.TownState(town.id), asked, datetime.now(UTC))
         except (GateError, LedgerError, TownFileError, package.state.StateError, OSError) as error:
             raise AnsibleActionFail(f"nothing is opened: {package.text.printable(error, 1000)}") from error
+
+    def _tell(self, verdicts: Iterable[Any]) -> None:
+        """One line for each reason: what is refused is otherwise told by a skipped task alone."""
+        refused: dict[str, list[str]] = {}
+        for verdict in verdicts:
+            if not verdict.opens and verdict.code != "settled":
+                after = f"; next {verdict.next.start.isoformat()[:16]}Z" if verdict.next else ""
+                refused.setdefault(f"{verdict.code}: {verdict.reason}{after}", []).append(verdict.host)
+        for reason, hosts in refused.items():
+            more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
+            line = f"Not opened: {', '.join(hosts[:_NAMED])}{more}: {reason}"
+            self._display.display(package.text.printable(line, 1500))
 
     def _told(self, origin: Any, verdict: Any) -> dict[str, Any]:
         told = {

@@ -35,7 +35,7 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
-from ansible_collections.civicops.town.plugins.plugin_utils import package, ticket
+from ansible_collections.civicops.town.plugins.plugin_utils import known, package, ticket
 
 # What Ansible and OpenSSH put around the reason itself.
 _AROUND = re.compile(
@@ -95,10 +95,15 @@ class CallbackModule(CallbackBase):
         everybody = inventory.get_hosts("all", ignore_limits=True, ignore_restrictions=True)
         self._outcomes |= {host.get_name(): "not_asked" for host in everybody if host.get_name() not in self._outcomes}
         first = not self._asked
+        if first:
+            known.note_groups(inventory.get_groups_dict())
         self._asked.update(host.get_name() for host in inventory.get_hosts(play.hosts))
         if first and self._origin is not None:
             # Written anew when the playbook ends: if it never does, this tells who was left without an answer.
             self._write("run", "", self._summary(dict.fromkeys(self._asked, "no_answer"), ended_at=None))
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        known.begins(str(host.get_name()))
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         host = result._host.get_name()

@@ -22,7 +22,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.civicops.town.plugins.plugin_utils import package, ticket
+from ansible_collections.civicops.town.plugins.plugin_utils import known, package, ticket
 from ansible_collections.civicops.town.plugins.plugin_utils.twin import DocumentAction
 
 GRACE = 120.0
@@ -128,7 +128,7 @@ class HostWorkAction(DocumentAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super(DocumentAction, self).run(tmp, task_vars)
         task_vars = task_vars or {}
-        host = str(task_vars["inventory_hostname"])
+        host = known.host(task_vars)
         record = boolean(self._task.args.get("record", True), strict=True)
         self._refuse_what_breaks_the_origin(host)
         origin = self._demanded_origin()

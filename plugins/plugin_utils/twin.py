@@ -16,7 +16,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.civicops.town.plugins.plugin_utils import package
+from ansible_collections.civicops.town.plugins.plugin_utils import known, package
 
 # The longest host name that the ledger takes.
 _NAME_LIMIT = 255
@@ -40,7 +40,7 @@ class DocumentAction(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         record = boolean(self._task.args.get("record", True), strict=True)
-        host = str(task_vars["inventory_hostname"])
+        host = known.host(task_vars)
         self._refuse_what_breaks_the_origin(host)
         origin = self._origin() if record else None
 

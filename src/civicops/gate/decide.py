@@ -123,7 +123,9 @@ class _Decision:
         asked = self._asked
         ring = self._order.of.get(host)
         if ring is None:
-            return Verdict(host, "observe_only", "observe_only: never changed")
+            listed = host in asked.groups.get("all", ())
+            reason = "never changed" if listed else "not in the inventory that the playbook began with"
+            return Verdict(host, "observe_only", reason)
         if asked.cancelled:
             return Verdict(host, "cancelled", "the run is being cancelled", ring=ring)
         if self._lock is not None:

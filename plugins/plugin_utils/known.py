@@ -1,0 +1,54 @@
+# Copyright (c) civicops.town contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Ansible itself knows of a run: noted by the callback in the main process, inherited by the workers.
+
+Variables are no ground to decide on. `inventory_hostname` is an ordinary one: an extra variable, a play or a fact that
+a hostile host answers can set it. And `add_host` and `group_by` move hosts into groups while a playbook goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+_host: str | None = None
+_groups: dict[str, list[str]] | None = None
+
+
+def begins(host: str) -> None:
+    """A task begins for a host; called in the main process just before it starts the worker."""
+    global _host
+    _host = host
+
+
+def note_groups(groups: Mapping[str, Sequence[str]]) -> None:
+    """Keep who is in which group; called once, before the first task."""
+    global _groups
+    _groups = {str(name): [str(host) for host in hosts] for name, hosts in groups.items()}
+
+
+def host(task_vars: Mapping[str, Any]) -> str:
+    """The host that this task is for; where the callback is not enabled, by the variable's word.
+
+    :raises AnsibleActionFail: the variable says another one.
+    """
+    said = str(task_vars["inventory_hostname"])
+    if _host is not None and said != _host:
+        raise AnsibleActionFail(
+            f"something has set the variable inventory_hostname, so nothing is done: this task is for {_host}, not for "
+            f"{said[:80]!r}; look for it in -e, vars, facts and the inventory"
+        )
+    return said
+
+
+def groups() -> dict[str, list[str]]:
+    """Who was in which group when the playbook began.
+
+    :raises AnsibleActionFail: the callback civicops.town.run is not enabled.
+    """
+    if _groups is None:
+        raise AnsibleActionFail("the callback civicops.town.run is not enabled, so the gate does not know the groups")
+    return _groups
