@@ -2,7 +2,8 @@
 
 Rows are only ever appended. Each row's hash covers its fields, the hash of its body and the hash of the row before
 it. Bodies lie in a second table, compressed, equal ones once; so one can be redacted or expired later without breaking
-the chain. SQLite in WAL mode by default, PostgreSQL by `$CIVICOPS_LEDGER_URL` (`{town}` in it becomes the town's id).
+the chain. SQLite in WAL mode by default, PostgreSQL by `$CIVICOPS_LEDGER_URL` (`{town}` in it becomes the town's id; it
+may be `@FILE`, where the file holds the address).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -145,12 +147,14 @@ class Ledger:
         self.town = town
         template = url or os.environ.get("CIVICOPS_LEDGER_URL")
         try:
+            if template and template.startswith("@"):
+                template = Path(template[1:]).read_text(encoding="utf-8").strip()
             if template:
                 address = sa.make_url(template.replace("{town}", town))
             else:
                 address = sa.URL.create("sqlite", database=str((state or TownState(town)).ledger))
             self._engine = _engine(address)
-        except (sa.exc.ArgumentError, ImportError, ValueError) as error:
+        except (sa.exc.ArgumentError, ImportError, ValueError, OSError) as error:
             raise LedgerError(
                 f"CIVICOPS_LEDGER_URL can't be used ({' '.join(str(error).split())[:200]}): give "
                 "postgresql+psycopg://USER@HOST/DATABASE, and install civicops[postgresql]"

@@ -99,11 +99,22 @@ def run_environment(
         "SSH_ASKPASS_REQUIRE": "force",
         "ANSIBLE_NOCOLOR": "True",
     }
+    if address := source.get("CIVICOPS_LEDGER_URL"):
+        environment["CIVICOPS_LEDGER_URL"] = _ledger_address(state, address)
     if identities := vault_identities(state):
         environment["ANSIBLE_VAULT_IDENTITY_LIST"] = ",".join(identities)
     if "forks" not in settings:
         environment["ANSIBLE_FORKS"] = str(_FORKS)
     return environment
+
+
+def _ledger_address(state: TownState, address: str) -> str:
+    """The ledger's address, by way of a file: it may hold a password, and artifacts hold a run's environment."""
+    if address.startswith("@"):
+        return address
+    path = state.directory() / "ledger-url"
+    write_durably(path, address.encode())
+    return f"@{path}"
 
 
 def control_directory(state: TownState) -> Path:

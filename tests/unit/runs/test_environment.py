@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from civicops.ledger.store import Ledger, LedgerError
 from civicops.runs.environment import (
     control_directory,
     dropped_proxies,
@@ -92,3 +93,22 @@ def test_sockets_lie_elsewhere_where_the_states_path_is_too_long(tmp_path: Path)
         assert place.stat().st_mode & 0o777 == 0o700
         place.rmdir()
     assert places[0] != places[1], "towns never share one"
+
+
+def test_the_ledgers_address_reaches_the_run_and_its_password_no_artifact(
+    state: TownState, inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "postgresql+psycopg://ann:secret@127.0.0.1:1/none"
+    found = environment(state, inventory, CIVICOPS_LEDGER_URL=address)
+    assert "secret" not in "".join(found.values())
+    place = Path(found["CIVICOPS_LEDGER_URL"].removeprefix("@"))
+    assert (place.read_text(), place.stat().st_mode & 0o777) == (address, 0o600)
+    assert environment(state, inventory, **found)["CIVICOPS_LEDGER_URL"] == f"@{place}"
+    assert "CIVICOPS_LEDGER_URL" not in environment(state, inventory)
+    monkeypatch.setenv("CIVICOPS_LEDGER_URL", f"@{place}")
+    with pytest.raises(LedgerError, match=r"127\.0\.0\.1:1/none") as told:
+        Ledger("riverton", state=state)
+    assert "secret" not in str(told.value)
+    place.unlink()
+    with pytest.raises(LedgerError, match="CIVICOPS_LEDGER_URL can't be used"):
+        Ledger("riverton", state=state)
