@@ -9,7 +9,7 @@ from typing import Literal
 
 from civicops.calendar import Answer, Span
 from civicops.gate.need import Need
-from civicops.gate.rings import Groups, Health, ordered, partners
+from civicops.gate.rings import RINGS, Groups, Health, few, harmed, ordered, partners
 from civicops.ledger.claims import WHOLE_TOWN, Claim
 from civicops.town.model import Halt
 
@@ -25,6 +25,7 @@ Code = Literal[
     "frozen",
     "approval",  # the window wants an approval that is not there
     "canary",  # the rings before have not been proven
+    "ring",  # a ring before is being worked on
     "halt",
     "pair",
     "late",  # too little time is left
@@ -112,12 +113,16 @@ class _Decision:
         self._opened: set[str] = set()
 
     def verdicts(self) -> dict[str, Verdict]:
-        answers: dict[str, Verdict] = {}
-        for host in self._asked.hosts:
+        answers = {}
+        for host in sorted(self._asked.hosts, key=self._turn):
             answers[host] = verdict = self._verdict(host)
             if verdict.opens:
                 self._opened.add(host)
-        return answers
+        return {host: answers[host] for host in self._asked.hosts}
+
+    def _turn(self, host: str) -> int:
+        """Earlier rings are decided first: what they are given keeps the later ones of the same batch waiting."""
+        return RINGS.index(self._order.of.get(host, RINGS[0]))
 
     def _verdict(self, host: str) -> Verdict:
         asked = self._asked
@@ -181,6 +186,9 @@ class _Decision:
         if (stop := self._rings[ring]) is not None:
             halted: Code = "canary" if stop[0] == "canary" else "halt"
             return Verdict(host, halted, stop[1], next=answer.next, ring=ring)
+        if before := self._at_work_before(ring):
+            reason = f"the ring {self._order.of[before[0]]} is being worked on ({few(before)}): this one comes after it"
+            return Verdict(host, "ring", reason, next=answer.next, ring=ring)
         if (reason_of_pair := self._pair(host)) is not None:
             return Verdict(host, "pair", reason_of_pair, next=answer.next, ring=ring)
         need = asked.need(host)
@@ -201,6 +209,13 @@ class _Decision:
             need=need,
             ring=ring,
         )
+
+    def _at_work_before(self, ring: str) -> list[str]:
+        """The hosts of the rings before on which this run is at work; one that is past its end is harm instead."""
+        mine = {host for host, claim in self._live.items() if claim.run == self._asked.run}
+        at_work = self._opened | {host for host in mine if not harmed(self._live[host], self._asked.now)}
+        former = self._order.former(ring)
+        return sorted(host for host in at_work if self._order.of.get(host) in former)
 
     def _pair(self, host: str) -> str | None:
         others = partners(host, self._asked.groups)

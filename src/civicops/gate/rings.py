@@ -73,7 +73,7 @@ class Health:
             if len(bad) > allowed:
                 return "halt", (
                     f"halted: {len(bad)} of {len(members)} hosts of the ring {one} came to harm "
-                    f"({_few(bad)}), {allowed} allowed"
+                    f"({few(bad)}), {allowed} allowed"
                 )
         everybody = frozenset().union(*(self._order.rings[one] for one in so_far))
         bad = sorted(harmed_so_far & everybody)
@@ -82,13 +82,13 @@ class Health:
         if len(bad) > allowed:
             return "halt", (
                 f"halted: {len(bad)} of {len(everybody)} hosts of the rings up to {ring} came to harm "
-                f"({_few(bad)}), {allowed} allowed"
+                f"({few(bad)}), {allowed} allowed"
             )
         canaries = self._order.rings["canary"]
         if ring != "canary" and canaries and not any(self._done(host) for host in canaries):
             return "canary", (
                 f"no host of the ring canary has been done well in the last {_days(self._halt)}: "
-                f"{_few(sorted(canaries))} come first"
+                f"{few(sorted(canaries))} come first"
             )
         return None
 
@@ -117,5 +117,6 @@ def _days(halt: Halt) -> str:
     return format_duration(halt.proof)
 
 
-def _few(hosts: list[str]) -> str:
+def few(hosts: list[str]) -> str:
+    """The first of them, for a line that people read."""
     return ", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else "")

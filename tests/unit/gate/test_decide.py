@@ -117,7 +117,19 @@ def test_a_later_ring_waits_for_a_canary_that_was_done_well() -> None:
 
 def test_a_town_without_canaries_needs_none() -> None:
     groups = {"all": ["a", "b"], "ring_last": ["b"]}
-    assert codes("a", "b", groups=groups, claims=[]) == ["open", "open"]
+    assert codes("a", groups=groups, claims=[]) == ["open"]
+    assert codes("b", groups=groups, claims=[]) == ["open"]
+
+
+def test_hosts_of_several_rings_in_one_batch_come_one_ring_after_the_other() -> None:
+    """An engineer's own play may have a whole town in one batch, its canaries proven last week."""
+    proven = [claim("can1", run="r0", ago=24)]
+    verdicts = ask("bro3", "can2", "ear1", claims=proven)
+    assert [verdict.code for verdict in verdicts.values()] == ["ring", "open", "ring"]
+    assert verdicts["bro3"].reason == "the ring canary is being worked on (can2): this one comes after it"
+    assert codes("ear1", claims=[*proven, claim("can2", None)]) == ["ring"], "opened by an earlier batch"
+    assert codes("ear1", claims=[claim("can1"), claim("can2")]) == ["open"]
+    assert codes("bro3", "bro2", claims=proven) == ["open", "open"]
 
 
 @pytest.mark.parametrize("outcome", ["failed", "unreachable", "overrun", "probe_failed", "interrupted", "rolled_back"])
@@ -235,6 +247,8 @@ def test_whatever_the_night_the_rules_hold(night: dict[str, Any]) -> None:
     assert list(verdicts) == night["batch"]
     opened = {host for host, verdict in verdicts.items() if verdict.may_start}
     live = {one.host for one in claims if one.live(NOW)}
+    order = ordered(groups)
+    assert len({order.of[host] for host in opened - live}) <= 1, "one ring after the other"
     for host in opened:
         assert host not in groups["observe_only"]
         assert answers[host].allowed
