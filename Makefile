@@ -77,8 +77,8 @@ lint: $(VENV)/.dev $(VENV)/.collection  ## ruff, mypy, ansible-lint, ansible-tes
 	$(BIN)/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self $(COLLECTION)
 	$(BIN)/python -m tests.sanity
 
-campaign: $(VENV)/.dev $(VENV)/.collection  ## the long fault and property runs, seeded
-	$(BIN)/python -m tests.hosts.kills --seed 1 --kills 200
+campaign: $(VENV)/.dev $(VENV)/.collection  ## the long fault and property runs, seeded; CAMPAIGN='--only gate' for a part
+	$(BIN)/python -m tests.campaign $(CAMPAIGN)
 
 bench: $(VENV)/.dev $(VENV)/.collection  ## cost per host, against the usual Ansible way in the same run
 	$(BIN)/python -m bench

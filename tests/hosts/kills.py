@@ -16,11 +16,10 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.hosts import podman
-from tests.hosts.controller import BIN, ROOT
+from tests.hosts.controller import BIN
 from tests.hosts.tools import ensure_tools
 from tests.hosts.town import Spec, Town, start_hosts
 
@@ -145,12 +144,8 @@ def wait_for_latecomers(town: Town, within: float = 60) -> None:
         time.sleep(0.1)
 
 
-def main() -> int:
-    """The campaign: writes what it found into docs/campaign.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kills", type=int, default=200)
-    options = parser.parse_args()
+def campaign(seed: int, count: int) -> tuple[list[str], list[str]]:
+    """Lines of Markdown with what the kills did, and the promises that were broken."""
     ensure_tools()
     podman.sweep()
     hosts = start_hosts({release: Spec(release) for release in ("bullseye", "bookworm", "trixie")})
@@ -158,20 +153,14 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             town = Town("demo", hosts, Path(folder))
             try:
-                outcome = kills(town, options.seed, options.kills)
+                outcome = kills(town, seed, count)
             finally:
                 town.close()
     finally:
         podman.remove(*(host.container for host in hosts.values()))
     lines = [
-        "# Campaign",
-        "",
-        f"Written by `make campaign` on {datetime.now(UTC):%Y-%m-%d}; seed {options.seed}. Don't edit.",
-        "",
-        "## A controller that is killed",
-        "",
-        f"{options.kills} checkups of three real hosts, SIGKILL at a drawn moment in the first {LONGEST:.0f} s to a",
-        "drawn part of the run. After each: the next command must work, the ledger must verify against the anchor",
+        f"{count} checkups of three real hosts, SIGKILL at a drawn moment in the first {LONGEST:.0f} s to a drawn part of",
+        "the run. After each: the next command must work, the ledger must verify against the anchor",
         "taken before, every document that was seen in the spool must be in the ledger exactly once. After all, a",
         "checkup must be good.",
         "",
@@ -180,13 +169,20 @@ def main() -> int:
         *(f"| {what} | {times} |" for what, times in sorted(outcome.kills.items())),
         "",
         f"Ends: {', '.join(f'{times} x {what}' for what, times in sorted(outcome.states.items()))}. "
-        f"Documents seen in the spool: {outcome.documents}. **Broken promises: {len(outcome.broken)}.**",
-        *(f"- {line}" for line in outcome.broken),
-        "",
+        f"Documents seen in the spool: {outcome.documents}.",
     ]
-    (ROOT / "docs" / "campaign.md").write_text("\n".join(lines))
-    print("\n".join(lines))
-    return 1 if outcome.broken else 0
+    return lines, outcome.broken
+
+
+def main() -> int:
+    """Print what was found; 1 if a promise is broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.hosts.kills", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=200)
+    options = parser.parse_args()
+    lines, broken = campaign(options.seed, options.kills)
+    print("\n".join([*lines, "", f"**Broken promises: {len(broken)}.**", *(f"- {line}" for line in broken)]))
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
