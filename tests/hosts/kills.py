@@ -159,8 +159,8 @@ def campaign(seed: int, count: int) -> tuple[list[str], list[str]]:
     finally:
         podman.remove(*(host.container for host in hosts.values()))
     lines = [
-        f"{count} checkups of three real hosts, SIGKILL at a drawn moment in the first {LONGEST:.0f} s to a drawn part of",
-        "the run. After each: the next command must work, the ledger must verify against the anchor",
+        f"{count} checkups of three real hosts, SIGKILL at a drawn moment in the first {LONGEST:.0f} s to a drawn part",
+        "of the run. After each: the next command must work, the ledger must verify against the anchor",
         "taken before, every document that was seen in the spool must be in the ledger exactly once. After all, a",
         "checkup must be good.",
         "",
