@@ -102,11 +102,11 @@ def _question(
     since = stamp(now - town.maintenance.halt.proof)
     mine = claims_of_run(connection, asked.run)
     recent = {claim.id: claim for claim in (*history, *mine) if claim.opened_at >= since or claim.run == asked.run}
-    approved = _approved(ledger, asked.run)
+    approved = _approved(ledger, town, asked.run, now)
     required = {window.id for window in town.maintenance.windows if window.approval == "required"}
 
     def is_approved(host: str, answer: Answer) -> bool:
-        return bool(set(answer.windows) - required) or host in approved
+        return bool(set(answer.windows) - required) or approved.get(host) in answer.windows
 
     return Question(
         town=town.id,
@@ -148,13 +148,25 @@ def _needs(asked: Ask, history: Sequence[Claim], mine: Sequence[Claim]) -> Calla
     return need
 
 
-def _approved(ledger: Ledger, run: str) -> frozenset[str]:
-    """The hosts that this run's approvals name; one of a plan that has changed since counts for nothing."""
+def _approved(ledger: Ledger, town: Town, run: str, now: datetime) -> dict[str, str]:
+    """The hosts that this run's approvals name, each with the window in which it was approved.
+
+    An approval of a plan that has changed since counts for nothing, and neither does one for an opening that is over:
+    a run that is resumed a week later, or another one under its name, wants its own.
+    """
     told = [entry for entry in ledger.of_run(run) if entry.kind in ("plan", "approval") and entry.status == "accepted"]
     plan = next((entry.body for entry in reversed(told) if entry.kind == "plan"), None)
-    bodies = ledger.bodies(entry for entry in told if entry.kind == "approval")
+    bodies = ledger.bodies(told)
+    opening = bodies.get(plan or "")
+    window = next((one for one in town.maintenance.windows if opening and one.id == opening["window"]), None)
+    if not opening or window is None:
+        return {}
+    starts_at = moment(opening["starts_at"])
+    if not starts_at <= now < starts_at + window.duration:
+        return {}
     # An entry names its body by the same hash that an approval names the plan by.
-    return frozenset(host for body in bodies.values() if body["plan_sha256"] == plan for host in body["hosts"])
+    approvals = [bodies.get(entry.body) or {} for entry in told if entry.kind == "approval"]
+    return {host: window.id for body in approvals if body.get("plan_sha256") == plan for host in body["hosts"]}
 
 
 def _override(town: Town, calendar: Calendar, asked: Ask, now: datetime) -> Callable[[str, Answer], Allowed | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -67,6 +67,16 @@ def test_what_was_approved_opens_the_gate_for_its_hosts_alone(town: Town, state:
         assert verify(ledger).good
         kinds = [entry.kind for entry in ledger.of_run(run)]
     assert kinds[:1] == ["plan"] and "approval" in kinds
+
+
+def test_an_approval_is_for_one_opening(town: Town, state: TownState, make_town: MakeTown) -> None:
+    run = planned(town, state)
+    approve(town, state, run, by="Ann Manager")
+    asked = Ask(job=WAIT, run=run, hosts=["web1"], groups=GROUPS)
+    assert ask(town, state, asked, START + timedelta(days=7))["web1"].code == "approval", "resumed a week later"
+    other = NIGHT | {"id": "another", "approval": "required"}
+    town = make_town(maintenance={"windows": [other]})
+    assert ask(town, state, asked, START)["web1"].code == "approval", "in another window"
 
 
 def test_a_plan_that_has_changed_is_not_the_one_that_was_read(town: Town, state: TownState) -> None:
