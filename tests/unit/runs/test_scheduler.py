@@ -126,6 +126,32 @@ def test_a_clock_that_jumps_doubles_nothing(site: Site, make_town: MakeTown, jum
     assert site.told == [("start", "riverton")]
 
 
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1), timedelta(hours=24)])
+def test_a_clock_that_jumps_while_a_run_goes_on_starts_nothing_beside_it(
+    site: Site, make_town: MakeTown, state: TownState, jump: timedelta
+) -> None:
+    make_town(maintenance=windows(NIGHT))
+    site.tick()
+    [launch] = site.tick(timedelta(hours=2, minutes=5)).launched
+    with locked(state.run_directory(launch.run) / "lock"):
+        site.tick(jump)
+        for _minute in range(30):
+            assert site.tick(timedelta(minutes=1)).launched == []
+    assert [(one.action, one.run) for one in site.tick().launched] == [("resume", launch.run)], "it was killed"
+
+
+def test_a_clock_that_jumps_past_a_windows_end_and_back_neither_skips_nor_doubles(
+    site: Site, make_town: MakeTown
+) -> None:
+    make_town(maintenance=windows(NIGHT))
+    site.tick()
+    site.end(site.tick(timedelta(hours=2)).launched[0])
+    assert site.tick(timedelta(hours=23)).launched == [], "an hour too late for tonight, an hour early for tomorrow"
+    for back in (timedelta(hours=-23), timedelta(hours=1), timedelta(hours=-1), timedelta(hours=2)):
+        assert site.tick(back).launched == []
+    assert [one.action for one in site.tick(timedelta(hours=22)).launched] == ["start"], "the next night comes"
+
+
 @pytest.mark.parametrize(
     ("catch_up", "late", "expected"),
     [
