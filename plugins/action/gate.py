@@ -108,7 +108,7 @@ class ActionModule(ActionBase):
             )
             return ask(town, package.state.TownState(town.id), asked, datetime.now(UTC))
         except (GateError, LedgerError, TownFileError, package.state.StateError, OSError) as error:
-            raise AnsibleActionFail(f"nothing is opened: {package.text.printable(error, 1000)}") from error
+            raise AnsibleActionFail(f"nothing is opened: {package.text.printable(error, 1000)}") from None
 
     def _tell(self, verdicts: Iterable[Any]) -> None:
         """One line for each reason: what is refused is otherwise told by a skipped task alone."""
