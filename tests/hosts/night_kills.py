@@ -67,7 +67,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Strike:
-    """One kill: what, and how long after the night's run was first seen (for the scheduler: after its start)."""
+    """One kill: what, and how long after the night's run was first seen; for a scheduler, after its start; for a host,
+    after its work has begun."""
 
     victim: str
     after: float
@@ -81,7 +82,7 @@ class Strike:
         victim = dice.choice(VICTIMS)
         # Most of what can go wrong with a scheduler does so in the look that starts the run.
         first = victim == "the scheduler" and dice.random() < 0.7
-        after = dice.uniform(0.0, 1.5 if first else LONGEST)
+        after = dice.uniform(0.0, 1.5 if first else 5.0 if victim in HOSTS else LONGEST)
         return cls(victim, after, dice.choice(RELEASES), dice.uniform(0.2, 4.0))
 
     def __str__(self) -> str:
@@ -240,11 +241,14 @@ class Night:
             if since < strike.after or tick.poll() is not None:
                 return False
             tick.kill()
-        elif self._seen is None or now - self._seen < strike.after or self._over():
-            return False
         elif strike.victim in HOSTS:
+            if not list(self._runs()):
+                return False
             self._faults.append(threading.Thread(target=self._fault, args=(strike,)))
             self._faults[-1].start()
+            return True
+        elif self._seen is None or now - self._seen < strike.after or self._over():
+            return False
         else:
             hit = victims(self.town, strike.victim)
             for pid in hit:
@@ -258,7 +262,16 @@ class Night:
         return True
 
     def _fault(self, strike: Strike) -> None:
+        """Wait for the host's work to begin, and strike the host."""
         host = self.town.host(strike.host)
+        [run] = [path.parent.name for path in self._runs()]
+        while host.run(f"test -e {RUNS}/{run}/wait/log", check=False).returncode:
+            if self._over():
+                return
+            time.sleep(0.1)
+        time.sleep(strike.after)
+        self.struck.append(strike.victim)
+        self._anchor = self._anchor or anchor(self.town)
         if strike.victim == "a host, by a reboot":
             host.reboot()
         else:
