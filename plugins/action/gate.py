@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         if abs(jump) > _JUMP_LIMIT:
             raise AnsibleActionFail(
                 f"the controller's clock was set by {jump:.0f} seconds during this run, so its word on windows is not "
-                "trusted and nothing is opened: put the clock right and resume the run"
+                f"trusted and nothing is opened: put the clock right, then: civicops run {origin.job} {origin.town}"
             )
         verdicts = self._ask(origin, arguments, task_vars)
         self._tell(verdicts.values())
