@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,11 +73,15 @@ def _write(path: Path, content: bytes) -> None:
         raise StateError(f"{path}: can't be written: {error.strerror}; choose another file") from error
 
 
+_WIDE = 200
+
+
 def _print(found: Coming) -> None:
     from rich.console import Console
 
     town = found.calendar.town
-    console = Console()
+    # A pipe or a file has no width to fit.
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
     console.print(f"Windows of {town.name}, in the time of {town.timezone}", markup=False, highlight=False)
     if found.windows:
         console.print(_table(("day", "start", "end", "window", "jobs", "hosts", "frozen"), _window_rows(found)))
