@@ -11,7 +11,7 @@ import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from civicops.calendar import load_calendar, matching
@@ -26,7 +26,7 @@ from civicops.runs.inventory import read_groups
 from civicops.runs.journal import RunOrder, mark_approved, read_plan, read_run, write_plan
 from civicops.runs.judge import RunResult
 from civicops.runs.observers import RunObserver
-from civicops.runs.start import PlanChangedError, RunError, new_run_id, start
+from civicops.runs.start import PlanChangedError, RunError, RunLockedError, new_run_id, start
 from civicops.state import TownState, user_name
 from civicops.text import printable
 from civicops.town import Town
@@ -185,7 +185,7 @@ def begin(request: RunRequest, state: TownState, run: str, observers: Sequence[R
     """Begin a planned run, if its plan as it is now was approved. Of the request, only how to connect counts.
 
     :raises PlanChangedError: it was not; the plan as it is now is written down.
-    :raises RunLockedError: the job is running for this town already, or the run has begun.
+    :raises RunLockedError: its window is yet to open, the job is running for this town, or the run has begun.
     """
     planned = refresh(request.town, state, run)
     if not is_approved(state, run, planned.sha256):
@@ -194,6 +194,8 @@ def begin(request: RunRequest, state: TownState, run: str, observers: Sequence[R
             f"then civicops runs {state.town} approve {run} --by NAME"
         )
     order = read_run(state, run).order
+    if order.window_start is not None and datetime.now(UTC) < datetime.fromisoformat(order.window_start):
+        raise RunLockedError(f"{run} begins when its window opens, at {order.window_start[:16]}Z")
     whole = replace(
         request,
         job=JOBS[order.job],
