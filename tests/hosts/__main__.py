@@ -17,6 +17,10 @@ from tests.hosts.town import Spec, Town, start_hosts
 FOLDER = ROOT / ".cache" / "town"
 
 
+# Open at all hours, so that `civicops run wait` can be tried whenever somebody wants to.
+ALWAYS = {"id": "always", "jobs": ["wait"], "rrule": "FREQ=DAILY", "start": "00:00", "duration": "24h"}
+
+
 @dataclass(frozen=True)
 class Kept:
     """A town that outlives its process, until `down`."""
@@ -58,7 +62,9 @@ def up(name: str) -> None:
     hosts |= start_hosts(missing, owner=podman.KEEP, prefix=kept.prefix)
     known = f"-o UserKnownHostsFile={FOLDER / 'state' / name / 'known_hosts'}"
     everywhere: dict[str, object] = {"ansible_ssh_common_args": known} if name == "molecule" else {}
-    town = Town(name, {host: hosts[host] for host in kept.hosts}, FOLDER, kept.hosts, vars=everywhere)
+    maintenance: dict[str, object] = {"maintenance": {"windows": [ALWAYS]}}
+    there_now = {host: hosts[host] for host in kept.hosts}
+    town = Town(name, there_now, FOLDER, kept.hosts, town=maintenance, vars=everywhere)
     town.close()
     print(_summary(town))
 
