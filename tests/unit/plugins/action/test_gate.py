@@ -48,7 +48,8 @@ def ask(state: TownState, make_town: MakeTown, monkeypatch: pytest.MonkeyPatch) 
             action="civicops.town.gate",
         )
         action = ActionModule(task, None, None, None, None, None)
-        return action.run(None, {"ansible_play_batch": ["web1"]})
+        answer: dict[str, Any] = action.run(None, {"ansible_play_batch": ["web1"]})
+        return answer
 
     return run
 
