@@ -1,4 +1,4 @@
-"""What a user relies on after work: the host did it once and can tell, the ledger knows it, and nothing else changed."""
+"""What users rely on after work: the host did it once and can tell, the ledger knows it, and nothing else changed."""
 
 from __future__ import annotations
 
