@@ -179,14 +179,14 @@ def _override(town: Town, calendar: Calendar, asked: Ask, now: datetime) -> Call
         contact.role for contact in town.contacts if contact.name.casefold() == override.approver.strip().casefold()
     }
     by_id = {freeze.id: freeze for freeze in town.maintenance.freezes}
-    frozen = [by_id[one.freeze] for one in calendar.freezes_between(now, now + timedelta(seconds=1))]
-    within = {freeze.id: matching(freeze.hosts, asked.groups) for freeze in frozen}
+    end = now + asked.job.timeout
+    frozen = [one for one in calendar.freezes_between(now, end) if by_id[one.freeze].override_by not in roles]
+    within = {one.freeze: matching(one.hosts, asked.groups) for one in frozen}
 
     def allowed(host: str, _answer: Answer) -> Allowed | None:
-        for freeze in frozen:
-            if host in within[freeze.id] and freeze.override_by not in roles:
-                return None
-        return Allowed(now + asked.job.timeout, "override")
+        """Until the job's time is over, or a freeze begins that this approver may not override."""
+        begins = min((one.span.start for one in frozen if host in within[one.freeze]), default=end)
+        return Allowed(min(begins, end), "override") if begins > now else None
 
     return allowed
 

@@ -201,6 +201,20 @@ def test_an_override_wants_the_freezes_own_contact(make_town: MakeTown, state: T
     assert told[-1] == {"reason": "the web server is under attack", "approver": "Ann Manager", "user": "root"}
 
 
+def test_an_override_ends_where_a_freeze_begins_that_its_approver_may_not_override(
+    make_town: MakeTown, state: TownState
+) -> None:
+    soon = {"id": "count", "kind": "election", "from": "2026-11-24 02:30", "to": "2026-11-24 09:00", "hosts": "web1"}
+    people = [{"role": "manager", "name": "Ann Manager"}, {"role": "it_lead", "name": "Bob Lead"}]
+    town = make_town(maintenance={"windows": [], "freezes": [soon | {"override_by": "manager"}]}, contacts=people)
+    groups = {"all": ["web1", "web2"]}
+    half, all_day = NOW + timedelta(minutes=30), NOW + WAIT.timeout
+    for approver, ends in (("Bob Lead", {half, all_day}), ("Ann Manager", {all_day})):
+        override = Override("urgent", approver, "root")
+        asks = asked("web1", "web2", groups=groups, check=True, override=override)
+        assert {verdict.until for verdict in ask(town, state, asks, NOW).values()} == ends
+
+
 def test_a_freeze_that_names_nobody_is_overridden_by_nobody(make_town: MakeTown, state: TownState) -> None:
     frozen = {"id": "council", "kind": "council", "from": "2026-11-23", "to": "2026-11-25"}
     town = make_town(maintenance={"windows": [NIGHT], "freezes": [frozen]})
