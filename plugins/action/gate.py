@@ -75,6 +75,11 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("the gate is asked once per batch for all its hosts: set run_once: true")
         if self._task.loop is not None or self._task.delegate_to:
             raise AnsibleActionFail("the gate takes no loop and no delegation: it is asked for the batch that there is")
+        if redirects := known.redirects():
+            raise AnsibleActionFail(
+                f"{', '.join(redirects)} would send the work of every host to one machine, so nothing is opened: give "
+                "each host its own in the inventory"
+            )
         if not task_vars.get("ansible_play_batch"):
             raise AnsibleActionFail("the gate does not know the batch, so nothing is opened")
 

@@ -96,7 +96,7 @@ class CallbackModule(CallbackBase):
         self._outcomes |= {host.get_name(): "not_asked" for host in everybody if host.get_name() not in self._outcomes}
         first = not self._asked
         if first:
-            known.note_groups(inventory.get_groups_dict())
+            known.note(inventory.get_groups_dict(), play.get_variable_manager().extra_vars)
         self._asked.update(host.get_name() for host in inventory.get_hosts(play.hosts))
         if first and self._origin is not None:
             # Written anew when the playbook ends: if it never does, this tells who was left without an answer.

@@ -9,13 +9,17 @@ a hostile host answers can set it. And `add_host` and `group_by` move hosts into
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible import context
 from ansible.errors import AnsibleActionFail
 
 _host: str | None = None
 _groups: dict[str, list[str]] | None = None
+_extra: frozenset[str] = frozenset()
+# Given for all hosts at once, these send the work of each of them to one machine, which no host's ticket is for.
+_REDIRECTS = frozenset({"ansible_connection", "ansible_host", "ansible_ssh_host", "inventory_hostname"})
 
 
 def begins(host: str) -> None:
@@ -24,9 +28,10 @@ def begins(host: str) -> None:
     _host = host
 
 
-def note_groups(groups: Mapping[str, Sequence[str]]) -> None:
-    """Keep who is in which group; called once, before the first task."""
-    global _groups
+def note(groups: Mapping[str, Sequence[str]], extra: Iterable[str]) -> None:
+    """Keep who is in which group, and which extra variables were given; called once, before the first task."""
+    global _groups, _extra
+    _extra = frozenset(map(str, extra))
     _groups = {str(name): [str(host) for host in hosts] for name, hosts in groups.items()}
 
 
@@ -42,6 +47,12 @@ def host(task_vars: Mapping[str, Any]) -> str:
             f"{said[:80]!r}; look for it in -e, vars, facts and the inventory"
         )
     return said
+
+
+def redirects() -> list[str]:
+    """What the command line says that sends every host's work to one machine, as it was typed."""
+    local = ["-c local"] if context.CLIARGS.get("connection") == "local" else []
+    return [*local, *(f"-e {name}" for name in sorted(_extra & _REDIRECTS))]
 
 
 def groups() -> dict[str, list[str]]:

@@ -98,7 +98,11 @@ def test_a_forged_answer_of_the_gate_opens_nothing(closed: Town) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--tags", "work"], ["--start-at-task", "Wait"], ["-e", "gate_job=checkup", "--limit", "bullseye"]],
+    [
+        ["--tags", "work"],
+        ["--start-at-task", "Wait", "--limit", "bullseye"],
+        ["-e", "gate_job=checkup", "--limit", "bullseye"],
+    ],
     ids=["tags", "start-at-task", "another-job"],
 )
 def test_what_leaves_out_tasks_opens_nothing(closed: Town, arguments: list[str]) -> None:
@@ -140,9 +144,15 @@ def test_tickets_of_others_and_for_others(town: Town, tmp_path: Path) -> None:
     assert reasons.keys() == WRONG.keys()
 
 
-def test_a_host_under_a_canarys_name_is_not_that_canary(town: Town) -> None:
+def test_a_host_under_a_canarys_name_or_address_is_not_that_canary(town: Town) -> None:
     done = town.controller.playbook(HERE / "own.yml", "-e", "inventory_hostname=bullseye")
-    assert done.returncode == 2
+    one_line(done, "fatal: ", "-e inventory_hostname would send the work of every host to one machine")
+    done = town.controller.playbook(HERE / "own.yml", "-e", f"ansible_host={town.host('trixie').address}")
+    one_line(done, "fatal: ", "-e ansible_host would send the work of every host to one machine")
+    done = town.controller.playbook(HERE / "own.yml", "-c", "local")
+    one_line(done, "fatal: ", "-c local would send the work of every host to one machine")
+    assert untouched(town)
+    done = town.controller.playbook(HERE / "own.yml", "-e", "own_name=bullseye")
     assert begun(town) | {"bullseye": []} == {"bullseye": [], "bookworm": [], "trixie": []}
     one_line(done, "fatal: [trixie]", "something has set the variable inventory_hostname", "this task is for trixie")
 
@@ -221,6 +231,19 @@ def test_a_ledger_that_can_only_be_read(town: Town) -> None:
     assert done.returncode != 0
     one_line(done, "Read-only file system")
     assert untouched(town)
+
+
+def test_a_playbook_that_a_mistake_ended_is_gone_on_with_by_its_name(town: Town) -> None:
+    done = town.controller.playbook(HERE / "own.yml", "-e", "gate_answer=none")
+    assert done.returncode != 0
+    assert untouched(town)
+    done = town.controller.playbook(HERE / "own.yml")
+    line = one_line(done, "Not opened: bullseye", "locked: wait runs for demo already: ")
+    run = line.partition("already: ")[2].partition(",")[0]
+    done = town.controller.playbook(HERE / "own.yml", CIVICOPS_RUN=run)
+    assert done.returncode == 0, done.stdout
+    assert begun(town) == {"bullseye": [run], "bookworm": [], "trixie": []}
+    assert no_claims(town)
 
 
 def test_another_state_directory_is_another_ledger(town: Town, tmp_path: Path) -> None:
