@@ -147,6 +147,7 @@ class ActionModule(ActionBase):
             deadline=ticket.boottime() + max(0.0, left),
             needed=verdict.need.seconds + verdict.need.reserve,
             may_start=verdict.may_start,
+            adopts=verdict.claim is not None,
             check=bool(self._task.check_mode),
         )
         return told | {"ticket": ticket.seal(opened)}

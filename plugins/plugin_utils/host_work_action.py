@@ -26,7 +26,8 @@ from ansible_collections.civicops.town.plugins.plugin_utils import known, packag
 from ansible_collections.civicops.town.plugins.plugin_utils.twin import DocumentAction
 
 GRACE = 120.0
-"""How long after the ticket's end a host is asked what became of its work, in seconds."""
+"""How long after the ticket's end a host is asked what became of its work, in seconds; and how much longer than it needs
+for all of its work a host is asked that can't be reached, so that a dead one does not hold its batch all night."""
 CALL_LIMIT = 120.0
 """How long one question may take, its connection included."""
 _PAUSES = (2.0, 4.0, 8.0, 16.0, 30.0)
@@ -102,12 +103,19 @@ class _Heard:
     first: Answer
     last: Answer
     lost: str = ""  # why the last question got no answer
+    began_before: bool = True  # the first question got an answer, so there was something to lose
+
+    @classmethod
+    def nothing(cls, reason: str) -> _Heard:
+        """Of a host that was worked on before, and can't be reached now."""
+        unheard = Answer("running", True, None, False, None, False, None, None, None, "", None)
+        return cls(unheard, unheard, reason, began_before=False)
 
     def body(self) -> dict[str, Any]:
         outcome, reason = _OUTCOMES[self.last.state](self.last)
         if self.lost:
             outcome, reason = "unknown", f"the host can't be asked any more: {self.lost}"
-        elif self.last.state == "absent" and self.first.state != "absent":
+        elif self.last.state == "absent" and self.first.state != "absent" and self.began_before:
             outcome, reason = "interrupted", "the host has no record of the work any more"
         told = asdict(self.last)
         kept = ("began", "rebooted", "started_at", "ended_at", "seconds", "host_time")
@@ -143,10 +151,16 @@ class HostWorkAction(DocumentAction):
         self._parent = os.getppid()
         expected = self.expected()
 
-        answer = self._call(opening, task_vars)
-        if isinstance(answer, str):
-            return {"failed": True, "changed": False, "msg": answer}
-        heard = _Heard(answer, answer)
+        try:
+            answer = self._call(opening, task_vars)
+        except AnsibleConnectionFailure as error:
+            if not opening.adopts:
+                raise
+            heard = _Heard.nothing(package.text.printable(error.message, 300))
+        else:
+            if isinstance(answer, str):
+                return {"failed": True, "changed": False, "msg": answer}
+            heard = _Heard(answer, answer)
         self._follow(heard, opening, expected, task_vars)
         body = heard.body()
         result = {"changed": heard.started(), "outcome": body["outcome"]}
@@ -174,8 +188,12 @@ class HostWorkAction(DocumentAction):
         """Ask until the work has ended, or the ticket has and the grace with it."""
         end = opening.deadline + GRACE
         pauses = iter(_PAUSES)
-        pause = max(_PAUSES[0], expected - (heard.first.seconds or 0.0))
+        pause = _PAUSES[0] if heard.lost else max(_PAUSES[0], expected - (heard.first.seconds or 0.0))
+        patience = opening.needed + GRACE
+        heard_at = ticket.boottime()
         while heard.last.state == "running" and ticket.boottime() < end:
+            if heard.lost and ticket.boottime() - heard_at > patience:
+                return
             self._pause(min(pause, end - ticket.boottime()))
             pause = next(pauses, _PAUSES[-1])
             try:
@@ -183,7 +201,7 @@ class HostWorkAction(DocumentAction):
             except AnsibleError as error:
                 answer = package.text.printable(error.message, 300)
             if isinstance(answer, Answer):
-                heard.last, heard.lost = answer, ""
+                heard.last, heard.lost, heard_at = answer, "", ticket.boottime()
             else:
                 heard.lost = answer
                 # What is left of a connection to a host that was started anew would keep the next one waiting.

@@ -30,7 +30,10 @@ _HOW = "the gate gives it: register its answer, and pass the host's ticket to th
 
 @dataclass(frozen=True)
 class Ticket:
-    """One host's opening. Times are seconds; `until` is for people, `deadline` counts."""
+    """One host's opening. Times are seconds; `until` is for people, `deadline` counts.
+
+    `adopts`: the host was open to this run before it was resumed, so something may be going on there.
+    """
 
     town: str
     run: str
@@ -40,6 +43,7 @@ class Ticket:
     deadline: float
     needed: float
     may_start: bool
+    adopts: bool
     check: bool
 
     @property

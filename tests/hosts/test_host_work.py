@@ -219,7 +219,16 @@ def test_a_power_cut_is_told_and_nothing_is_started_again(town: Town) -> None:
     assert begins(host) == 1
 
 
-FORGED = {"run": "r1", "job": "wait", "town": "demo", "deadline": 1e12, "needed": 0, "may_start": True, "check": False}
+FORGED = {
+    "run": "r1",
+    "job": "wait",
+    "town": "demo",
+    "deadline": 1e12,
+    "needed": 0,
+    "may_start": True,
+    "adopts": False,
+    "check": False,
+}
 CLOSED = {
     "only the work's tag": ["--tags", "work"],
     "started behind the gate": ["--start-at-task", "Wait"],

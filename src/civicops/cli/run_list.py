@@ -16,15 +16,15 @@ from civicops.cli.runs import (
     VaultId,
     become_password,
     checked_vault_ids,
+    send_alerts,
     tell,
-    tell_alerts,
     watched,
 )
 from civicops.cli.towns import Inventories, open_town
 from civicops.text import printable
 
 if TYPE_CHECKING:
-    from civicops.runs.journal import RunRecord
+    from civicops.runs.journal import RunOrder, RunRecord
     from civicops.state import TownState
 
 _ACTIONS = ("list", "show", "cancel", "resume", "approve")
@@ -54,7 +54,7 @@ def show_runs(
         raise typer.BadParameter(f"{action} wants the run's ID: civicops runs {town} lists them")
     loaded, state = open_town(town, inventories)
     if action == "list" or run_id is None:
-        _list(town, read_runs(state), as_json=as_json)
+        _list(town, state, read_runs(state), as_json=as_json)
     elif action == "resume":
         from civicops.jobs import JOBS
         from civicops.runs.plan import begin
@@ -72,7 +72,7 @@ def show_runs(
         )
         title = f"{record.order.job} {loaded.id}"
         result = watched(title, state, quiet=as_json, run=lambda observers: go_on(request, state, run_id, observers))
-        tell_alerts(loaded, state, result)
+        send_alerts(loaded, state)
         tell(result, state, as_json=as_json)
         raise typer.Exit(result.exit_status)
     elif action == "approve":
@@ -88,7 +88,8 @@ def show_runs(
         if as_json:
             typer.echo(json.dumps({"run": run_id, "plan_sha256": planned.sha256, "by": by}))
         else:
-            typer.echo(f"{run_id}: approved by {printable(by, 200)}; plan {planned.sha256[:12]}")
+            opens = f"{planned.body['window']} of {planned.body['starts_at'][:16]}Z"
+            typer.echo(f"{run_id}: approved by {printable(by, 200)} for the window {opens}; plan {planned.sha256[:12]}")
     else:
         record = read_run(state, run_id)
         if action == "cancel":
@@ -106,13 +107,24 @@ def _cancel_planned(state: TownState, record: RunRecord) -> RunRecord:
     return read_run(state, run)
 
 
-def _list(town: str, records: list[RunRecord], *, as_json: bool) -> None:
+def _list(town: str, state: TownState, records: list[RunRecord], *, as_json: bool) -> None:
+    from civicops.runs.journal import was_approved
+
     if as_json:
         typer.echo(json.dumps([asdict(record) for record in records]))
         return
     for record in records:
-        message = f"  {record.message}" if record.message else ""
-        typer.echo(f"{record.order.run}  {record.state:10}  by {printable(record.order.user, 40)}{message}")
+        order = record.order
+        told = [record.message] if record.message else []
+        if order.check:
+            told.append("check mode")
+        if record.state == "planned":
+            told.append(f"for the window {order.window} of {(order.window_start or '')[:16]}Z")
+            told.append("approved" if was_approved(state, order.run) else "waits for an approval")
+        if record.state == "lost":
+            told.append(f"its process died; go on with it: civicops runs {town} resume {order.run}")
+        message = f"  {'; '.join(told)}" if told else ""
+        typer.echo(f"{order.run}  {record.state:10}  by {printable(order.user, 40)}{message}")
     if not records:
         typer.echo(f"{town} has no runs yet: civicops checkup {town}")
 
@@ -130,14 +142,20 @@ def _show(state: TownState, record: RunRecord, *, whole: bool, as_json: bool) ->
     typer.echo(f"{order.run}: {record.state}" + (f": {record.message}" if record.message else ""))
     if not whole:
         return
-    typer.echo(f"started {order.started_at} by {printable(order.user, 40)}, limit {order.limit}")
+    if record.state == "lost":
+        typer.echo(f"its process died; go on with it: civicops runs {order.town} resume {order.run}")
+    began = "planned" if record.state == "planned" else "started"
+    limit = f", limit {order.limit}" if order.limit else ""
+    typer.echo(
+        f"{began} {order.started_at} by {printable(order.user, 40)}{limit}{', check mode' if order.check else ''}"
+    )
     if order.override_window:
         typer.echo(
             f"outside of the windows: {printable(order.override_window, 200)}, "
             f"allowed by {printable(order.approver or '', 100)}"
         )
     if plan is not None:
-        _show_plan(order.run, order.town, plan, waits=record.state == "planned")
+        _show_plan(state, order, plan, waits=record.state == "planned")
     for host, outcome in sorted(hosts.items()):
         why = f": {reasons[host]}" if host in reasons else ""
         typer.echo(printable(f"{host}: {outcome}{why}", 600))
@@ -156,14 +174,18 @@ def _hosts(state: TownState, record: RunRecord) -> tuple[dict[str, str], dict[st
     return (told.hosts, told.reasons) if told is not None else ({}, {})
 
 
-def _show_plan(run: str, town: str, plan: dict[str, object], *, waits: bool) -> None:
-    from civicops.runs.plan import plan_hash
+def _show_plan(state: TownState, order: RunOrder, plan: dict[str, object], *, waits: bool) -> None:
+    from civicops.runs.plan import approvals, plan_hash
 
-    digest = plan_hash(plan)[:12]
+    run, town, whole = order.run, order.town, plan_hash(plan)
+    digest = whole[:12]
     typer.echo(f"plan {digest}: window {plan['window']}, from {plan['starts_at']}")
     hosts = plan["hosts"]
     assert isinstance(hosts, dict)  # noqa: S101  written by ourselves
     for host, told in hosts.items():
         typer.echo(f"  {printable(host, 255)} ({told['ring']}): {printable(', '.join(told['changes']), 500)}")
-    if waits:
+    by = [one["by"] for one in approvals(state, run) if one["plan_sha256"] == whole]
+    if by:
+        typer.echo(f"approved by {printable(', '.join(by), 400)}")
+    elif waits:
         typer.echo(f"It waits: civicops runs {town} approve {run} --by NAME --plan {digest}")

@@ -163,7 +163,7 @@ def _execute(
     approver: str | None = None,
 ) -> tuple[str, str, TownState, RunResult]:
     from civicops.jobs import JOBS
-    from civicops.runs.start import RunRequest, start
+    from civicops.runs.start import RunRequest, new_run_id, start
 
     if job not in JOBS:
         raise typer.BadParameter(f"{job!r} is no job; there are: {', '.join(JOBS)}")
@@ -173,9 +173,17 @@ def _execute(
         raise typer.BadParameter("--override-window wants a reason, and --approver a name")
     limit = _checked_limit(limit)
     loaded, state = open_town(town, inventories)
+    if JOBS[job].disturbs_users:
+        from civicops.calendar import load_calendar
+
+        load_calendar(loaded)  # a calendar file that can't be read is told now, and no host is blamed for it
+    run = new_run_id(job)
+    if not quiet:
+        typer.echo(f"Run {run}", err=True)
     request = RunRequest(
         town=loaded,
         job=JOBS[job],
+        run=run,
         limit=limit,
         check=check,
         override_window=override_window,
@@ -186,7 +194,7 @@ def _execute(
         become_password=become_password(ask_become_pass),
     )
     result = watched(f"{job} {loaded.id}", state, quiet=quiet, run=lambda observers: start(request, state, observers))
-    tell_alerts(loaded, state, result)
+    send_alerts(loaded, state)
     return loaded.id, loaded.name, state, result
 
 
@@ -298,13 +306,15 @@ def _fingerprint(line: str) -> str:
     return printable(f"{host} {kind} SHA256:{base64.b64encode(digest).decode().rstrip('=')}", 300)
 
 
-def tell_alerts(town: Town, state: TownState, result: RunResult) -> None:
-    """Tell the town's people what a run came to; a mail server that is down does not fail the run."""
+def send_alerts(town: Town, state: TownState) -> None:
+    """Tell the town's people what the run came to; a mail server that is down does not fail the run."""
     from datetime import UTC, datetime
 
-    from civicops.runs.tell import tell_people
+    from civicops.alerts import deliver
 
-    for problem in tell_people(town, state, result, datetime.now(UTC)):
+    if not (state.root / "outbox").is_dir():
+        return
+    for problem in deliver(town, state, datetime.now(UTC)).problems:
         typer.echo(f"civicops: {printable(problem, 400)}", err=True)
 
 
@@ -328,7 +338,7 @@ def _print(result: RunResult, state: TownState) -> None:
     }
     told = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counted.items() if count)
     typer.echo(
-        f"Run {result.run}: {result.state}"
+        f"Run {result.run}{' (check mode: nothing was changed)' if result.check else ''}: {result.state}"
         + (f" ({told})" if told else "")
         + (f": {result.message}" if result.message else "")
     )

@@ -59,6 +59,7 @@ class Question:
     override: Callable[[str, Answer], Allowed | None] = lambda _host, _answer: None
     approved: Callable[[str, Answer], bool] = lambda _host, _answer: True
     cancelled: bool = False
+    overridden_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,10 @@ class _Decision:
             return Verdict(host, "cancelled", "the run is being cancelled", ring=ring)
         if self._lock is not None:
             lock = self._lock
-            reason = f"{lock.job} runs for {asked.town} already: {lock.run}, until {_clock(lock.expires_at)} at most"
+            reason = (
+                f"{lock.job} runs for {asked.town} already: {lock.run}, until {_clock(lock.expires_at)} at most; "
+                f"if its process has died: civicops runs {asked.town} resume {lock.run}"
+            )
             return Verdict(host, "locked", reason, ring=ring)
         if (settled := self._settled.get(host)) is not None:
             return Verdict(host, "settled", f"{settled.outcome} already in this run", ring=ring)
@@ -174,6 +178,8 @@ class _Decision:
         if allowed is None:
             code: Code = "frozen" if answer.freeze else "window"
             reason = answer.reason or "no window is open"
+            if asked.overridden_by:
+                reason += f" (the word of {asked.overridden_by} does not count here: override_by says whose)"
             return Verdict(host, code, reason, freeze=answer.freeze, next=answer.next, ring=ring)
         if by_override is None and not asked.approved(host, answer):
             reason = (
@@ -185,7 +191,8 @@ class _Decision:
             self._rings[ring] = self._health.refusal(ring)
         if (stop := self._rings[ring]) is not None:
             halted: Code = "canary" if stop[0] == "canary" else "halt"
-            return Verdict(host, halted, stop[1], next=answer.next, ring=ring)
+            hint = "" if halted == "canary" else "; once that is put right, begin again with that ring (docs/gate.md)"
+            return Verdict(host, halted, stop[1] + hint, next=answer.next, ring=ring)
         if before := self._at_work_before(ring):
             reason = f"the ring {self._order.of[before[0]]} is being worked on ({few(before)}): this one comes after it"
             return Verdict(host, "ring", reason, next=answer.next, ring=ring)

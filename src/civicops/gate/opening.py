@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -78,8 +78,8 @@ def ask(town: Town, state: TownState, asked: Ask, now: datetime) -> dict[str, Ve
         spool = state.spool_of(asked.run)
         ingest_run(ledger, spool)
         with ledger.transaction() as connection:
-            settle(ledger, connection, asked.run, now)
-            question = _question(town, state, ledger, connection, calendar, asked, now)
+            unknown = settle(ledger, connection, asked.run, now)
+            question = _question(town, state, ledger, connection, calendar, asked, unknown, now)
             verdicts = decide(question)
             if not asked.check:
                 _claim(connection, asked, verdicts, now)
@@ -96,12 +96,17 @@ def _question(
     connection: sa.Connection,
     calendar: Calendar,
     asked: Ask,
+    unknown: frozenset[str],
     now: datetime,
 ) -> Question:
     history = recent_claims(connection, asked.job.name, now - _HISTORY)
     since = stamp(now - town.maintenance.halt.proof)
     mine = claims_of_run(connection, asked.run)
     recent = {claim.id: claim for claim in (*history, *mine) if claim.opened_at >= since or claim.run == asked.run}
+    for claim in mine:
+        if claim.host in unknown and claim.settled_at is None:
+            # Nobody knows how it is: no ground for later rings to begin on.
+            recent[claim.id] = replace(claim, outcome="unknown")
     approved = _approved(ledger, town, asked.run, now)
     required = {window.id for window in town.maintenance.windows if window.approval == "required"}
 
@@ -123,6 +128,7 @@ def _question(
         override=_override(town, calendar, asked, now),
         approved=is_approved,
         cancelled=(state.runs / asked.run / "cancel").exists(),
+        overridden_by="" if asked.override is None else asked.override.approver,
     )
 
 

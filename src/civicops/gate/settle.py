@@ -27,20 +27,23 @@ _POLLED_WITHIN = timedelta(minutes=1)
 _WHOLE = ("done", "overrun")
 
 
-def settle(ledger: Ledger, connection: sa.Connection, run: str, now: datetime, *, ended: bool = False) -> None:
+def settle(
+    ledger: Ledger, connection: sa.Connection, run: str, now: datetime, *, ended: bool = False
+) -> frozenset[str]:
     """Settle those claims of a run whose host has answered; with `ended`, also let go of the job.
 
     A claim whose host has not answered stays open until it expires: work may be going on there, which the run, when
-    it is resumed, adopts.
+    it is resumed, adopts. Returns the hosts whose last word is that it may still go on: nobody knows how they are.
     """
     mine = [claim for claim in claims_of_run(connection, run) if claim.settled_at is None]
     if not mine:
-        return
-    outcomes = _outcomes(ledger, run, mine)
+        return frozenset()
+    outcomes, going_on = _outcomes(ledger, run, mine)
     settled = [outcomes[claim.host] for claim in mine if claim.host in outcomes]
     if ended:
         settled += [Settlement(claim.id, "done") for claim in mine if claim.host == WHOLE_TOWN]
     settle_claims(connection, settled, now)
+    return frozenset(going_on)
 
 
 def settle_run(ledger: Ledger, run: str, now: datetime) -> None:
@@ -49,8 +52,9 @@ def settle_run(ledger: Ledger, run: str, now: datetime) -> None:
         settle(ledger, connection, run, now, ended=True)
 
 
-def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> dict[str, Settlement]:
-    """By host, how the work under its claim ended: told by its newest document or contact since it was opened."""
+def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> tuple[dict[str, Settlement], set[str]]:
+    """By host, how the work under its claim ended, told by its newest document or contact since it was opened; and
+    the hosts where it may still go on."""
     by_host = {claim.host: claim for claim in claims if claim.host != WHOLE_TOWN}
     told = [
         entry
@@ -73,6 +77,7 @@ def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> dict[str, Se
             going_on.add(entry.host)
             found.pop(entry.host, None)
             continue
+        going_on.discard(entry.host)
         at = moment(entry.collected_at)
         # The host says itself whether it ended in time; what came home much later, without anybody having been away,
         # is late all the same.
@@ -81,7 +86,7 @@ def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> dict[str, Se
         whole = outcome in _WHOLE and not body.get("adopted")
         seconds = (at - moment(claim.opened_at)).total_seconds() if whole else None
         found[entry.host] = Settlement(claim.id, outcome, seconds)
-    return found
+    return found, going_on
 
 
 def _tells(entry: Entry, claim: Claim) -> bool:

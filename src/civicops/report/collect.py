@@ -12,6 +12,7 @@ from civicops.report.facts import Facts
 from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, worst
 from civicops.report.history import changes
 from civicops.report.undone import Undone, undone
+from civicops.runs.judge import RunResult, judge
 
 _RUNS_SHOWN = 12
 # The job whose hosts answer with their facts.
@@ -57,6 +58,7 @@ class Run:
     job: str
     recorded_at: str
     finished: bool
+    check: bool
     outcomes: dict[str, int]
 
 
@@ -107,9 +109,11 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
     # Only the job that asks for facts tells that there are none: work that failed is told with that work.
     contacts = ledger.latest("contact", job=_ASKS)
     refused = ledger.latest("host-facts", status="rejected")
-    run_entries = [entry for entry in ledger.newest("run", _RUNS_SHOWN) if entry.status == "accepted"]
+    # A run has written one when it began, and another at the end of each attempt.
+    written = [entry for entry in ledger.newest("run", 3 * _RUNS_SHOWN) if entry.status == "accepted"]
+    run_entries = list({entry.run: entry for entry in reversed(written)}.values())[::-1][:_RUNS_SHOWN]
     last_asked = next((entry for entry in ledger.newest("run", 1, job=_ASKS) if entry.status == "accepted"), None)
-    wanted = [*latest.values(), *previous.values(), *contacts.values(), *run_entries]
+    wanted = [*latest.values(), *previous.values(), *contacts.values()]
     bodies = ledger.bodies([*wanted, last_asked] if last_asked else wanted)
     inventory: dict[str, str] = bodies[last_asked.body]["hosts"] if last_asked and last_asked.body in bodies else {}
     known = sorted({*inventory, *latest, *contacts, *refused})
@@ -132,7 +136,7 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
                 today=moment.date(),
             )
         )
-    runs = [_run(entry, bodies.get(entry.body)) for entry in run_entries]
+    runs = [_run(entry, judge(entry.run, ledger, cancelled=False)) for entry in run_entries]
     return TownReport(ledger.town, name, moment, hosts, gone, runs, undone(ledger), ledger.anchor())
 
 
@@ -182,7 +186,7 @@ def _host(
     )
 
 
-def _run(entry: Entry, body: Any) -> Run:
-    outcomes = Counter(body["hosts"].values()) if body else Counter()
-    finished = bool(body) and body["ended_at"] is not None
-    return Run(entry.run, entry.job, entry.collected_at, finished, dict(outcomes))
+def _run(entry: Entry, result: RunResult | None) -> Run:
+    outcomes = Counter(result.hosts.values()) if result else Counter()
+    finished = result is not None and result.finished
+    return Run(entry.run, entry.job, entry.collected_at, finished, entry.check, dict(outcomes))

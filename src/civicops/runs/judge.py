@@ -34,6 +34,7 @@ class RunResult:
     next: dict[str, str] = field(default_factory=dict)
     """When a deferred host's next chance begins, in UTC, where one is known."""
     halted: bool = False
+    check: bool = False
     work: dict[str, str] = field(default_factory=dict)
     """What each host's own document says of its work, where the job has such."""
     finished: bool = True
@@ -66,6 +67,7 @@ def judge(run: str, ledger: Ledger, *, cancelled: bool, nothing_left: bool = Fal
             message,
             next=told.next,
             halted=told.halted,
+            check=any(entry.check for entry in entries),
             work=told.work,
             finished=told.finished,
         )

@@ -207,12 +207,17 @@ def begin(request: RunRequest, state: TownState, run: str, observers: Sequence[R
     return start(whole, state, observers)
 
 
-def is_approved(state: TownState, run: str, sha256: str) -> bool:
-    """Whether the plan with this hash was approved for this run."""
+def approvals(state: TownState, run: str) -> list[dict[str, Any]]:
+    """The approvals of a run, of whichever plan, in order."""
     with Ledger(state.town, state=state) as ledger:
         entries = [entry for entry in ledger.of_run(run) if entry.kind == "approval" and entry.status == "accepted"]
         bodies = ledger.bodies(entries)
-    return any(bodies[entry.body]["plan_sha256"] == sha256 for entry in entries)
+    return [bodies[entry.body] for entry in entries]
+
+
+def is_approved(state: TownState, run: str, sha256: str) -> bool:
+    """Whether the plan with this hash was approved for this run."""
+    return any(one["plan_sha256"] == sha256 for one in approvals(state, run))
 
 
 def _record(state: TownState, order: RunOrder, kind: str, body: dict[str, Any]) -> None:

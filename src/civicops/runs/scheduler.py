@@ -137,8 +137,7 @@ class Scheduler:
         state.directory()
         runs = active_runs(state)
         view.active = [record for record in runs if record.state != "lost"]
-        content = (path / TOWN_FILE).read_bytes()
-        timetable = self._timetable(state, path, hashlib.sha256(content).hexdigest(), tick.at)
+        timetable = self._timetable(state, path, _signature(path), tick.at)
         view.timetable, view.name = timetable, timetable.name or view.town
         if outbox_due(state, tick.at):
             self._start(tick, Launch("deliver", view.town, path))
@@ -164,7 +163,7 @@ class Scheduler:
             slots = used_slots(ledger, now - 40 * BEHIND)
         jobs = {job.name: job.disturbs_users for job in JOBS.values()}
         openings = openings_of(town, load_calendar(town), jobs, now)
-        made = make(openings, sha256=town.sha256, name=town.name, now=now, before=before)
+        made = make(openings, sha256=sha256, name=town.name, now=now, before=before)
         for slot in slots:
             # A run that is not here is another controller's, on the same ledger: whether it began is for that one.
             run = slot.run if _record(state, slot.run) is not None else ""
@@ -247,6 +246,24 @@ class Scheduler:
                     f"its directory is gone, so nothing is started for it; if that is right, remove {schedule}"
                 )
                 tick.towns.append(view)
+
+
+def _signature(town: Path) -> str:
+    """What tells whether a town file or a calendar file beside it has changed.
+
+    :raises TownFileError: there is no town file that can be read.
+    """
+    try:
+        content = hashlib.sha256((town / TOWN_FILE).read_bytes())
+    except OSError:
+        from civicops.town import load_town
+
+        load_town(town)  # says what is wrong, and what to do
+        raise
+    for path in sorted((town / "calendars").glob("*")):
+        info = path.lstat()
+        content.update(repr((path.name, info.st_size, info.st_mtime_ns)).encode())
+    return content.hexdigest()
 
 
 @contextmanager

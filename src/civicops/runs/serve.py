@@ -15,7 +15,7 @@ from civicops.runs.judge import RunResult
 from civicops.runs.plan import begin, plan_run, refresh
 from civicops.runs.scheduler import DELIVERED, Launch
 from civicops.runs.start import PlanChangedError, RunError, RunLockedError, resume, start
-from civicops.runs.tell import tell_people, tell_plan
+from civicops.runs.tell import tell_plan
 from civicops.state import TownState
 from civicops.text import printable
 from civicops.town import Town
@@ -111,7 +111,7 @@ _ACTIONS: dict[str, Callable[[Town, TownState, Launch], ExitStatus]] = {
 
 
 def _told(town: Town, state: TownState, result: RunResult) -> ExitStatus:
-    for problem in tell_people(town, state, result, datetime.now(UTC)):
+    for problem in deliver(town, state, datetime.now(UTC)).problems:
         print(f"civicops: {printable(problem, 400)}")
     return result.exit_status
 

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +25,7 @@ from civicops.runs.last import Last, counted, write_last
 from civicops.runs.observers import RunEvent, RunObserver, What
 from civicops.runs.orphans import end_orphans
 from civicops.runs.rotate import rotate
+from civicops.runs.tell import note_end
 from civicops.state import TownState, locked, user_name, write_durably
 
 __all__ = [
@@ -162,6 +163,8 @@ def _execute(
             result = RunResult(run, "failed", ExitStatus.BAD_INPUT, {}, {}, {}, message)
             _conclude(state, order.job, journal, result)
             raise RunError(f"Ansible ended with status {ended.status} before a host was asked: {message}")
+        with suppress(OSError):  # a full disk: the end is written down if it can be, and shown in any case
+            note_end(request.town, state, result, datetime.now(UTC))
         _conclude(state, order.job, journal, result)
         rotate(state)
         return result

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from civicops.alerts import Notice, deliver, raise_notice
 from civicops.exit_status import ExitStatus
 from civicops.runs.judge import MISSED, RunResult
-from civicops.runs.plan import Planned
 from civicops.state import TownState
 from civicops.town import Town
+
+if TYPE_CHECKING:
+    from civicops.runs.plan import Planned
 
 _FEW = 20
 
 
-def tell_people(town: Town, state: TownState, result: RunResult, now: datetime) -> tuple[str, ...]:
-    """Put the notices of a run that has ended into the outbox, and send what is due; returns what went wrong there."""
+def note_end(town: Town, state: TownState, result: RunResult, now: datetime) -> None:
+    """Put the notices of a run that ends into the outbox; done before its end is written down, so that none is lost."""
     if not town.alerts and not any(contact.notify_for for contact in town.contacts):
-        return ()
+        return
     job = result.run.split("-")[1]
     if result.exit_status is ExitStatus.HOSTS_FAILED:
         raise_notice(town, state, _failure(town, job, result), now)
@@ -27,11 +30,11 @@ def tell_people(town: Town, state: TownState, result: RunResult, now: datetime) 
         raise_notice(town, state, Notice("failure", f"run:{job}", subject, _summary(result), resolved=True), now)
     if result.halted:
         subject = f"{town.name}: {job} was halted"
-        raise_notice(town, state, Notice("halt", f"halt:{job}", subject, _summary(result)), now)
+        why = sorted({reason for reason in result.reasons.values() if "halted: " in reason})
+        raise_notice(town, state, Notice("halt", f"halt:{job}", subject, "\n".join([_summary(result), *why])), now)
     elif result.exit_status is ExitStatus.DONE:
         subject = f"{town.name}: {job} is no longer halted"
         raise_notice(town, state, Notice("halt", f"halt:{job}", subject, _summary(result), resolved=True), now)
-    return deliver(town, state, now).problems
 
 
 def tell_plan(town: Town, state: TownState, planned: Planned, how: str, now: datetime) -> None:

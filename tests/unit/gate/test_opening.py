@@ -168,6 +168,16 @@ def test_what_may_still_go_on_keeps_its_claim(town: Town, state: TownState, outc
             assert claims_of_run(connection, "r1")[-1].settled_at is None
 
 
+def test_a_host_of_which_nobody_knows_is_no_ground_for_later_rings(town: Town, state: TownState) -> None:
+    ask(town, state, asked("can1"), NOW)
+    answer(state, "can1", "unknown", at=NOW + timedelta(minutes=3))
+    assert ask(town, state, asked("web1"), NOW + timedelta(minutes=4))["web1"].code == "halt"
+    again = ask(town, state, asked("can1"), NOW + timedelta(minutes=5))["can1"]
+    assert (again.code, again.claim is not None) == ("adopt", True), "the run itself collects it"
+    answer(state, "can1", "done", at=NOW + timedelta(minutes=6), adopted=True)
+    assert ask(town, state, asked("web1"), NOW + timedelta(minutes=7))["web1"].code == "open"
+
+
 def test_done_after_the_end_is_an_overrun(town: Town, state: TownState) -> None:
     ask(town, state, asked("can1"), NOW)
     answer(state, "can1", "done", at=NOW + timedelta(hours=2, minutes=2))

@@ -72,9 +72,35 @@ def test_only_the_last_real_run_counts_and_the_page_says_when_next(state: TownSt
     with Ledger("riverton", state=state) as ledger:
         ledger.append([run("web1"), told("wait", "web1", work("failed", "<b>exit 1</b>"))])
         ledger.append([run("web1", name="r2"), told("gate", "web1", gate("refused", "late", "<i>", CHANCE), run="r2")])
-        ledger.append([run("web1", name="r3", check=True)])
+        locked = told("gate", "web1", gate("refused", "locked"), run="r4")
+        ledger.append([run("web1", name="r3", check=True), run("web1", name="r4"), locked])
         assert [(one.what, one.next) for one in undone(ledger)] == [("put off", CHANCE[0])]
         assert not collect(ledger, "Riverton").missed, "work that was put off is no host that did not answer"
     page = write_report("riverton", "Riverton", state, tmp_path).path.read_text()
     assert "Work that was not done" in page and "2026-11-25 02:00 UTC" in page
     assert "<i>" not in page
+
+
+def test_a_run_for_a_few_hosts_does_not_hide_what_became_of_the_others(state: TownState) -> None:
+    with Ledger("riverton", state=state) as ledger:
+        ledger.append([run("web1", "web2"), told("wait", "web1", work("failed", "exit 1"))])
+        ledger.append([run("web2", name="r2"), told("wait", "web2", work("done"), run="r2")])
+        assert [(one.host, one.what) for one in undone(ledger)] == [("web1", "failed")]
+        ledger.append([run("web1", name="r3"), told("wait", "web1", work("done"), run="r3")])
+        assert undone(ledger) == []
+
+
+def test_a_run_is_listed_once_with_what_became_of_its_hosts(state: TownState) -> None:
+    begun = {
+        "playbook": "wait",
+        "started_at": AT,
+        "ended_at": None,
+        "hosts": {"web1": "no_answer", "web2": "no_answer"},
+    }
+    with Ledger("riverton", state=state) as ledger:
+        ledger.append([told("run", "", begun), told("gate", "web1", gate("refused", "frozen"))])
+        ledger.append(
+            [told("gate", "web2", gate("open", "open")), told("wait", "web2", work("done")), run("web1", "web2")]
+        )
+        (only,) = collect(ledger, "Riverton").runs
+    assert (only.finished, only.outcomes) == (True, {"deferred": 1, "changed": 1})

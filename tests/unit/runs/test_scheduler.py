@@ -223,6 +223,25 @@ def test_a_bad_town_stops_alone_and_says_so(site: Site, make_town: MakeTown) -> 
     assert [line for line in tick.problems if line.startswith("beeville: ") and "town.yml:1" in line]
 
 
+def test_a_calendar_file_that_breaks_is_told_at_the_next_look(site: Site, make_town: MakeTown) -> None:
+    council = {"id": "council", "kind": "council", "ics": "calendars/council.ics"}
+    directory = site.inventories / "riverton"
+    (directory / "calendars").mkdir(parents=True)
+    calendar = directory / "calendars" / "council.ics"
+    calendar.write_text("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nEND:VCALENDAR\r\n")
+    make_town(maintenance=windows(NIGHT) | {"freezes": [council]})
+    assert site.tick().problems == []
+    calendar.unlink()
+    [problem] = site.tick(timedelta(minutes=1)).problems
+    assert "council.ics" in problem
+
+
+def test_a_town_without_a_town_file_is_told_what_to_do(site: Site, make_town: MakeTown) -> None:
+    make_town().path.unlink()
+    [problem] = site.tick().problems
+    assert "there is no such file; begin a town" in problem
+
+
 def test_a_town_that_vanishes_is_told_and_the_others_go_on(site: Site, make_town: MakeTown) -> None:
     make_town(maintenance=windows(NIGHT))
     gone = make_town("beeville", maintenance=windows(NIGHT))

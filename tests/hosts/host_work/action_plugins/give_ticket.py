@@ -25,6 +25,7 @@ class ActionModule(ActionBase):
             deadline=ticket.boottime() + float(wanted.get("seconds", 600)),
             needed=float(wanted.get("needed", 1)),
             may_start=bool(wanted.get("may_start", True)),
+            adopts=False,
             check=bool(self._task.check_mode),
         )
         return {"changed": False, "ticket": ticket.seal(given)}

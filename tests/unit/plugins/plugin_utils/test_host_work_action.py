@@ -70,10 +70,12 @@ def play(state: TownState, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     monkeypatch.setattr(ticket, "_key", b"k" * 32)
     monkeypatch.setattr(ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
 
-    def run(host: Host, *, check: bool = False, ticket_for: str = "web1", **arguments: Any) -> dict[str, Any]:
+    def run(
+        host: Host, *, check: bool = False, ticket_for: str = "web1", adopts: bool = False, **arguments: Any
+    ) -> dict[str, Any]:
         monkeypatch.setattr(ticket, "boottime", lambda: host.now)
         monkeypatch.setattr(host_work_action.time, "sleep", host.sleep)
-        opening = ticket.Ticket("riverton", "r1", "wait", ticket_for, "02:00", START + 600, 5.0, True, check)
+        opening = ticket.Ticket("riverton", "r1", "wait", ticket_for, "02:00", START + 600, 5.0, True, adopts, check)
         task = SimpleNamespace(
             args={"seconds": 60, "gate": ticket.seal(opening)} | arguments,
             async_val=0,
@@ -143,15 +145,30 @@ def test_a_connection_that_comes_back_has_lost_nothing(play: Play) -> None:
     assert host.resets == 3
 
 
-def test_a_host_that_stays_away_is_unknown_after_the_grace(play: Play, state: TownState) -> None:
+def test_a_host_that_stays_away_does_not_hold_its_batch_all_night(play: Play, state: TownState) -> None:
     host = Host(RUNNING, LOST)
     result = play(host)
     assert (result["outcome"], result["failed"], result["changed"]) == ("unknown", True, True)
     assert "civicops runs riverton resume r1 adopts it" in result["msg"]
-    assert host.now - START == pytest.approx(600 + GRACE)
+    assert 5 + GRACE < host.now - START <= 5 + GRACE + 31, "what it needs, the grace, and a pause"
     (document,) = documents(state)
     assert document["body"]["outcome"] == "unknown"
     assert "\x1b" not in document["body"]["reason"] + result["msg"]
+
+
+def test_a_host_that_was_worked_on_before_and_is_away_now_is_not_unreachable(play: Play, state: TownState) -> None:
+    result = play(Host(LOST), adopts=True)
+    assert (result["outcome"], result["failed"], result["changed"]) == ("unknown", True, False)
+    (document,) = documents(state)
+    assert (document["body"]["outcome"], document["body"]["adopted"]) == ("unknown", True)
+    back = play(Host(LOST, LOST, RUNNING | {"adopted": True}, DONE | {"adopted": True}), adopts=True)
+    assert (back["outcome"], back["summary"]["adopted"]) == ("done", True)
+    never = play(Host(LOST, state_of_nothing()), adopts=True)
+    assert never["outcome"] == "refused", "it was opened, and nothing had begun when the run died"
+
+
+def state_of_nothing() -> dict[str, Any]:
+    return {"state": "absent", "adopted": False, "began": False, "reason": "nothing was started by this run"}
 
 
 def test_a_host_that_says_running_for_ever_is_left(play: Play) -> None:

@@ -26,7 +26,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def a_ticket(**more: Any) -> ticket.Ticket:
     values: dict[str, Any] = MEANT | {"until": "02:00", "deadline": ticket.boottime() + 60, "needed": 5.0}
-    return ticket.Ticket(**(values | {"may_start": True} | more))
+    return ticket.Ticket(**(values | {"may_start": True, "adopts": False} | more))
 
 
 def tagged(value: Any) -> Any:
