@@ -26,8 +26,8 @@ from ansible_collections.civicops.town.plugins.plugin_utils import known, packag
 from ansible_collections.civicops.town.plugins.plugin_utils.twin import DocumentAction
 
 GRACE = 120.0
-"""How long after the ticket's end a host is asked what became of its work, in seconds; and how much longer than it needs
-for all of its work a host is asked that can't be reached, so that a dead one does not hold its batch all night."""
+"""How long after the ticket's end a host is asked what became of its work, in seconds; and how long, beside what it
+needs for all of its work, one is asked that can't be reached: a dead host does not hold its batch all night."""
 CALL_LIMIT = 120.0
 """How long one question may take, its connection included."""
 _PAUSES = (2.0, 4.0, 8.0, 16.0, 30.0)

@@ -208,7 +208,7 @@ class Calendar:
         """A moment as people of the town write it; its year only where it is another one."""
         local = moment.astimezone(self._zone)
         year = f" {local.year}" if local.year != now.astimezone(self._zone).year else ""
-        return f"{local:%a} {local.day} {local:%b}{year} {local:%H:%M}"
+        return f"{local:%a} {local.day} {local:%b}{year} {local:%H:%M} {local:%Z}"
 
 
 def load_calendar(town: Town) -> Calendar:

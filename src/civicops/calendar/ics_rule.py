@@ -61,7 +61,7 @@ class IcsRule:
             checked = parse_rrule(";".join(f"{name}={value}" for name, value in days.items()))
             return rule_from(checked | ({"BYSETPOS": positions} if positions else {}), self._start.date())
         except RuleFault as fault:
-            raise IcsFault(found.line, f"RRULE {fault.message.removeprefix('rrule ')}", _MEND) from None
+            raise IcsFault(found.line, f"RRULE {fault.message.removeprefix('rrule ')}", fault.remedy) from None
 
     def starts(self, first: datetime, last: datetime) -> Iterator[datetime]:
         """The local starts from `first` to `last`, in order. UNTIL is the caller's, who knows the zone."""

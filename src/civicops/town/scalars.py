@@ -68,12 +68,22 @@ def _pattern(
     return PlainValidator(check), WithJsonSchema(schema)
 
 
+def _fits(parse: Callable[[str], Any], text: str) -> bool:
+    try:
+        parse(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
 def _parsed(
     parse: Callable[[str], Any], form: Callable[[Any], str], what: str, example: str, pattern: str | None = None
 ) -> tuple[Any, ...]:
     """A text that `parse` turns into a value (ValueError: it does not fit), and `form` back into text."""
 
     def check(value: object) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool) and not _fits(parse, str(value)):
+            raise misfit(f"must be {what}, not the value {echo(value)}", f'such as "{example}"')
         text = _text(value, what, example)
         try:
             return parse(text)

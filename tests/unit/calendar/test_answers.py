@@ -54,7 +54,7 @@ def test_a_freeze_in_the_middle(make_town: MakeTown) -> None:
     assert may(calendar, OPENS).until == begin
     for now in (begin, end - timedelta(microseconds=1)):
         frozen = may(calendar, now)
-        assert frozen.reason == "frozen by f0 (event) until Wed 25 Nov 00:15"
+        assert frozen.reason == "frozen by f0 (event) until Wed 25 Nov 00:15 EST"
         assert (frozen.freeze, frozen.next) == ("f0", Span(end, OPENS + 4 * HOUR))
     assert may(calendar, end).until == OPENS + 4 * HOUR
 
@@ -65,14 +65,14 @@ def test_freezes_at_a_windows_edges_take_nothing(make_town: MakeTown) -> None:
     assert may(calendar, OPENS).until == OPENS + 4 * HOUR
     assert may(calendar, OPENS - timedelta(microseconds=1)).freeze == "f0"
     after = may(calendar, OPENS + 4 * HOUR)
-    assert after.reason == "frozen by f1 (event) until Wed 25 Nov 09:00; no window for patch is open"
+    assert after.reason == "frozen by f1 (event) until Wed 25 Nov 09:00 EST; no window for patch is open"
 
 
 def test_a_freeze_counts_for_its_hosts(make_town: MakeTown) -> None:
     calendar = load_calendar(make_town([TUESDAYS], [freeze("2026-11-24", "2026-11-30", hosts="all:!web")]))
     assert may(calendar, OPENS, "pc1").allowed
     frozen = may(calendar, OPENS, "pc2")
-    assert frozen.reason == "frozen by f0 (event) until Tue 1 Dec 00:00"
+    assert frozen.reason == "frozen by f0 (event) until Tue 1 Dec 00:00 EST"
     assert frozen.next == Span(OPENS + timedelta(days=7), OPENS + timedelta(days=7) + 4 * HOUR)
 
 
@@ -80,7 +80,7 @@ def test_of_two_freezes_the_one_that_lasts_is_told(make_town: MakeTown) -> None:
     two = [freeze("2026-11-24", "2026-11-25"), freeze("2026-11-20", "2027-02-01")]
     calendar = load_calendar(make_town([TUESDAYS], two))
     frozen = may(calendar, OPENS)
-    assert frozen.reason == "frozen by f1 (event) until Tue 2 Feb 2027 00:00"
+    assert frozen.reason == "frozen by f1 (event) until Tue 2 Feb 2027 00:00 EST"
     assert frozen.next is not None
     assert frozen.next.start == datetime(2027, 2, 3, 3, tzinfo=UTC)
 
