@@ -34,11 +34,16 @@ def check(
     towns: Annotated[
         list[str] | None, typer.Argument(help="The towns' ids; without, every town.", metavar="[TOWN]...")
     ] = None,
+    hosts: Annotated[
+        bool, typer.Option("--hosts", help="Read the inventories too, about a second each: groups, pairs, patterns.")
+    ] = False,
     as_json: AsJson = False,
     inventories: Inventories = None,
 ) -> None:
     """Tell every mistake in the town files, as file:line: key: what is wrong. Exit 2 if there are any."""
     looked = _look(towns or [], inventories)
+    if hosts:
+        looked = [_with_hosts(one) for one in looked]
     if as_json:
         typer.echo(json.dumps({"towns": [_as_data(one) for one in looked]}))
     elif not looked:
@@ -94,6 +99,24 @@ def _load(name: str, directory: Path | None, inventories: Path | None = None) ->
         return _Looked(name, town, ())
     except TownFileError as error:
         return _Looked(name, None, error.problems)
+
+
+def _with_hosts(one: _Looked) -> _Looked:
+    """The same with what is doubtful in the town's inventory."""
+    if one.town is None:
+        return one
+    from civicops.gate.doubts import doubts
+    from civicops.runs.inventory import InventoryError, read_groups
+    from civicops.state import TownState
+    from civicops.town.problems import whole
+
+    directory = one.town.directory
+    try:
+        found = list(doubts(one.town, read_groups(one.town, TownState(one.town.id))))
+    except InventoryError as error:
+        found = [str(error).removeprefix(f"{directory.absolute()}: ")]
+    problems = [problem for line in found for problem in whole(directory, line, "look at hosts.yml").problems]
+    return _Looked(one.name, None if problems else one.town, tuple(problems))
 
 
 def _counts(town: Town) -> dict[str, int]:
