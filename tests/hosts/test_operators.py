@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from civicops.runs.environment import control_directory
+from civicops.state import TownState
 from tests.hosts.conftest import MakeTown
 from tests.hosts.controller import BIN
 from tests.hosts.host import Host, private_key
@@ -137,7 +139,7 @@ def test_first_contact_is_wanted_explicitly_and_a_changed_key_is_refused(
         + shared_hosts["trixie"].keys[0]
         + "\n"
     )
-    shutil.rmtree(town.state / "demo" / "cp")  # the connections that were proven before
+    shutil.rmtree(control_directory(TownState("demo", town.state)))  # the connections that were proven before
     done = town.controller.civicops("checkup", "demo", "--accept-new-host-keys")
     assert done.returncode == 1, "a key that has changed is never accepted"
     assert "host key has changed" in done.stderr or "ssh said nothing in time" in done.stderr
@@ -201,7 +203,7 @@ def test_a_proxy_with_a_password_does_not_get_into_artifacts(
     assert done.returncode == 0, done.stderr
     assert "$https_proxy holds a password" in done.stderr
     assert holds(town.state, "hunter2") == []
-    command = json.loads(next(town.state.glob("demo/runs/*/artifacts/ansible/command")).read_text())
+    command = json.loads(next(town.state.glob("demo/runs/*/artifacts/*/command")).read_text())
     assert command["env"]["http_proxy"] == "http://127.0.0.1:9"
     assert "https_proxy" not in command["env"]
 
