@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -137,7 +136,6 @@ def fill(place: Path) -> Path:
     return filler
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
 def test_a_full_disk_and_a_vanished_town_stop_themselves_alone(one: Callable[..., Town]) -> None:
     towns = {"demo": one(), "full": one("full", "trixie"), "gone": one("gone", "bullseye")}
     control = towns["demo"].controller
@@ -168,7 +166,6 @@ def test_a_full_disk_and_a_vanished_town_stop_themselves_alone(one: Callable[...
             assert outcome(control, name)[1] == "done"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
 def test_a_disk_that_fills_up_in_the_middle_of_a_night_loses_no_host(one: Callable[..., Town]) -> None:
     town = one("full", seconds=6)
     control = town.controller

@@ -23,14 +23,13 @@ from civicops.ledger.claims import (
     add_claims,
     claims_of_run,
     extend_claim,
-    moment,
     open_claims,
     recent_claims,
-    stamp,
 )
 from civicops.ledger.documents import Document
 from civicops.ledger.ingest import ingest_run
 from civicops.ledger.store import Ledger
+from civicops.moments import moment, stamp
 from civicops.state import TownState
 from civicops.text import printable
 from civicops.town import Town

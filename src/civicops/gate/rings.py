@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from civicops.ledger.claims import WHOLE_TOWN, Claim, moment
+from civicops.ledger.claims import WHOLE_TOWN, Claim
+from civicops.moments import moment
 from civicops.town.model import Halt
 from civicops.town.vocabulary import Ring
 

@@ -8,15 +8,9 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from civicops.jobs import JOBS
-from civicops.ledger.claims import (
-    WHOLE_TOWN,
-    Claim,
-    Settlement,
-    claims_of_run,
-    moment,
-    settle_claims,
-)
+from civicops.ledger.claims import WHOLE_TOWN, Claim, Settlement, claims_of_run, settle_claims
 from civicops.ledger.store import Entry, Ledger
+from civicops.moments import moment
 
 GOING_ON = ("running", "unknown")
 """Outcomes after which work may still be going on: the claim stays, and so does the way to adopt it."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from civicops.ledger.store import Ledger, metadata
+from civicops.moments import moment, stamp
 
 WHOLE_TOWN = ""
 """The host of a claim that holds a job for the whole town."""
@@ -101,16 +102,6 @@ class Slot:
     run: str
     decision: str
     decided_at: str
-
-
-def stamp(when: datetime) -> str:
-    """A moment as the ledger's tables keep it; texts of equal length, so that they sort as the moments do."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def moment(text: str) -> datetime:
-    """The inverse of `stamp`."""
-    return datetime.fromisoformat(text)
 
 
 def open_claims(connection: sa.Connection, now: datetime) -> list[Claim]:

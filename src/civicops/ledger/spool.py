@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from civicops.ledger.bounds import out_of_bounds
+from civicops.moments import stamp
 from civicops.state import TownState, locked, write_durably
 
 ALIVE = ".alive"
@@ -38,7 +39,7 @@ class Origin:
 
 def now() -> str:
     """The controller's time in UTC, to the microsecond, as RFC 3339 writes it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return stamp(datetime.now(UTC))
 
 
 def origin_from_environment() -> Origin | None:

@@ -17,10 +17,10 @@ from typing import Any
 from civicops.calendar import load_calendar, matching
 from civicops.gate.rings import ordered
 from civicops.jobs import JOBS, Job
-from civicops.ledger.claims import stamp
 from civicops.ledger.documents import Document, canonical
 from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
+from civicops.moments import stamp
 from civicops.runs.engine import RunRequest
 from civicops.runs.inventory import read_groups
 from civicops.runs.journal import RunOrder, mark_approved, read_plan, read_run, write_plan

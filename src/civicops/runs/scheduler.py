@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from civicops.jobs import JOBS
+from civicops.moments import moment, stamp
 from civicops.runs.journal import NoSuchRunError, RunRecord, active_runs, read_events, read_run, was_approved, was_told
 from civicops.runs.timetable import Due, Opening, Taken, Timetable, load, make, openings_of, save
 from civicops.state import StateError, TownState, locked, private_directory, state_root
@@ -192,9 +193,9 @@ class Scheduler:
             if taken is None or not taken.run:
                 continue
             record = _record(state, taken.run)
-            opens, ends = _moment(opening.start), _moment(opening.end)
+            opens, ends = moment(opening.start), moment(opening.end)
             if record is None:
-                forgotten = tick.at - _moment(taken.at) > _PATIENCE
+                forgotten = tick.at - moment(taken.at) > _PATIENCE
                 if forgotten and (tick.at < ends or not opening.disturbs):
                     action: Action = "plan" if taken.decision == "planned" else "start"
                     self._start(tick, _launch(action, view.town, path, opening, taken.run))
@@ -215,7 +216,7 @@ class Scheduler:
         assert timetable is not None  # noqa: S101  it is where the opening comes from
         decision = {"start": "started", "plan": "planned"}.get(due.what, "skipped")
         run = new_run_id(opening.job) if decision != "skipped" else ""
-        at = _stamp(tick.at)
+        at = stamp(tick.at)
         with Ledger(view.town, state=state) as ledger:
             mine = take_slot(ledger, Slot(opening.job, opening.window, opening.start, run, decision, at))
         if not mine:
@@ -298,11 +299,3 @@ def _record(state: TownState, run: str) -> RunRecord | None:
         return read_run(state, run)
     except NoSuchRunError:
         return None
-
-
-def _stamp(when: datetime) -> str:
-    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from civicops.moments import moment, stamp
 from civicops.state import TownState, write_durably
 
 VERSION = 1
@@ -82,7 +83,7 @@ class Timetable:
                 yield Due(what, opening)
 
     def _due(self, opening: Opening, now: datetime) -> What | None:
-        start, end = _moment(opening.start), _moment(opening.end)
+        start, end = moment(opening.start), moment(opening.end)
         if now < start:
             return "plan" if opening.approval and start - now <= PLAN_AHEAD else None
         if now < end:
@@ -90,10 +91,10 @@ class Timetable:
                 return "plan"
             late = now - start > LATE and opening.catch_up == "skip"
             return "late" if late else "start"
-        if end <= _moment(self.known_since):
+        if end <= moment(self.known_since):
             return None  # nobody was to start it
         newest = not any(
-            (one.job, one.window) == (opening.job, opening.window) and opening.start < one.start <= _stamp(now)
+            (one.job, one.window) == (opening.job, opening.window) and opening.start < one.start <= stamp(now)
             for one in self.openings
         )
         if not opening.disturbs and opening.catch_up == "run" and newest:
@@ -106,17 +107,17 @@ class Timetable:
 
     def next_of(self, job: str, now: datetime) -> str | None:
         """When the job's next window opens."""
-        return min((one.start for one in self.openings if one.job == job and one.start > _stamp(now)), default=None)
+        return min((one.start for one in self.openings if one.job == job and one.start > stamp(now)), default=None)
 
     def stale(self, sha256: str, now: datetime) -> bool:
         """Whether it must be made anew: the file has changed, or its openings come to their end."""
-        made = _moment(self.made_at)
+        made = moment(self.made_at)
         return self.sha256 != sha256 or not made <= now < made + HORIZON / 2
 
 
 def make(openings: Iterable[Opening], *, sha256: str, name: str, now: datetime, before: Timetable | None) -> Timetable:
     """A new timetable that remembers what was dealt with."""
-    oldest = _stamp(now - BEHIND)
+    oldest = stamp(now - BEHIND)
     kept = tuple(openings)
     known = {one.key for one in kept}
     taken = (
@@ -124,8 +125,8 @@ def make(openings: Iterable[Opening], *, sha256: str, name: str, now: datetime, 
         if before is None
         else {key: one for key, one in before.taken.items() if key in known or key.rsplit(" ", 1)[-1] >= oldest}
     )
-    since = before.known_since if before is not None else _stamp(now)
-    return Timetable(sha256, _stamp(now), since, kept, taken, None, name)
+    since = before.known_since if before is not None else stamp(now)
+    return Timetable(sha256, stamp(now), since, kept, taken, None, name)
 
 
 def openings_of(town: Any, calendar: Any, jobs: dict[str, bool], now: datetime) -> Iterator[Opening]:
@@ -137,8 +138,8 @@ def openings_of(town: Any, calendar: Any, jobs: dict[str, bool], now: datetime) 
                     yield Opening(
                         job=job,
                         window=window.id,
-                        start=_stamp(occurrence.span.start),
-                        end=_stamp(occurrence.span.end),
+                        start=stamp(occurrence.span.start),
+                        end=stamp(occurrence.span.end),
                         hosts=window.hosts,
                         catch_up=window.catch_up,
                         approval=window.approval == "required" and jobs[job],
@@ -163,11 +164,3 @@ def save(state: TownState, timetable: Timetable) -> None:
     """Keep a timetable."""
     text = json.dumps({"version": VERSION} | asdict(timetable), separators=(",", ":"))
     write_durably(state.directory() / "schedule.json", text.encode())
-
-
-def _stamp(when: datetime) -> str:
-    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

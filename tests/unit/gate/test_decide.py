@@ -14,7 +14,8 @@ from civicops.calendar import Answer, Span
 from civicops.gate.decide import Allowed, Question, Verdict, decide
 from civicops.gate.need import Need
 from civicops.gate.rings import RINGS, ordered, partners
-from civicops.ledger.claims import GRACE, WHOLE_TOWN, Claim, stamp
+from civicops.ledger.claims import GRACE, WHOLE_TOWN, Claim
+from civicops.moments import stamp
 from civicops.town.model import Halt
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)

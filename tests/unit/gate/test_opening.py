@@ -15,9 +15,10 @@ from civicops.gate.decide import Verdict
 from civicops.gate.opening import Ask, GateError, Override, ask
 from civicops.gate.settle import settle_run
 from civicops.jobs import JOBS
-from civicops.ledger.claims import claims_of_run, stamp
+from civicops.ledger.claims import claims_of_run
 from civicops.ledger.documents import Document, check_body
 from civicops.ledger.store import Ledger, LedgerError
+from civicops.moments import stamp
 from civicops.state import TownState, write_durably
 from civicops.town import Town
 
