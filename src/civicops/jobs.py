@@ -23,6 +23,9 @@ class Job:
 
     A job that disturbs users passes the gate. `outcome` is the kind of document by which its hosts tell how their work
     ended, in the field `outcome` of its body.
+
+    A job that `takes_back` another one's work may run wherever that one may. No window names it and no scheduler starts
+    it: people do, when something is wrong. So it wants neither canaries nor an approved plan.
     """
 
     name: str
@@ -32,10 +35,42 @@ class Job:
     timeout: timedelta
     outcome: str | None = None
     effort: Effort = Effort(fixed=0)
+    takes_back: str | None = None
+
+    @property
+    def in_windows(self) -> str:
+        """The name by which windows allow it."""
+        return self.takes_back or self.name
 
 
 _TABLE = (
     Job("checkup", "civicops.town.checkup", changes_hosts=False, disturbs_users=False, timeout=timedelta(hours=2)),
+    Job(
+        "patch_stage",
+        "civicops.town.patch_stage",
+        changes_hosts=True,
+        disturbs_users=False,
+        timeout=timedelta(hours=4),
+    ),
+    Job(
+        "patch",
+        "civicops.town.patch_night",
+        changes_hosts=True,
+        disturbs_users=True,
+        timeout=timedelta(hours=12),
+        outcome="patch",
+        effort=Effort(fixed=60, per_package=3, per_megabyte=0.5, reboot=180, rollback=120),
+    ),
+    Job(
+        "rollback",
+        "civicops.town.rollback",
+        changes_hosts=True,
+        disturbs_users=True,
+        timeout=timedelta(hours=6),
+        outcome="patch",
+        effort=Effort(fixed=180, reboot=180, rollback=0),
+        takes_back="patch",
+    ),
     # Changes nothing but stands for what does: it rehearses windows, rings, halts and alerts.
     Job(
         "wait",

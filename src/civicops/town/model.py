@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from .days import check_rule
 from .rrule import RuleFault, parse_rrule
 from .scalars import (
+    Address,
+    Argument,
     Begin,
     Clock,
     Day,
@@ -31,6 +33,8 @@ from .scalars import (
     Line,
     Money,
     MonthDay,
+    PackagePattern,
+    Patience,
     Prose,
     QuietHours,
     Recipient,
@@ -40,10 +44,25 @@ from .scalars import (
     State,
     TownId,
     TownPath,
+    UnitName,
+    Url,
     Zone,
     misfit,
 )
-from .vocabulary import Approval, CatchUp, Equipment, Framework, FreezeKind, Job, Notice, Sensitive
+from .vocabulary import (
+    Approval,
+    CatchUp,
+    Engine,
+    Equipment,
+    Framework,
+    FreezeKind,
+    Job,
+    LaterRing,
+    Notice,
+    ProbeKind,
+    Scope,
+    Sensitive,
+)
 
 
 class _Part(BaseModel):
@@ -81,6 +100,69 @@ class Department(_Part):
     )
 
 
+# What each kind of probe must say, and what it may say besides name, hosts and timeout.
+_PROBES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "port": (("port",), ("address",)),
+    "http": (("url",), ("status", "contains", "verify_tls")),
+    "command": (("command",), ("status", "contains")),
+    "query": (("engine", "database", "query"), ("contains",)),
+    "unit": (("unit",), ()),
+}
+_STATUS = {"http": (100, 599), "command": (0, 255)}
+
+
+class Probe(_Part):
+    """One way to tell that a system is well; asked on its hosts before work and after it."""
+
+    kind: ProbeKind = Field(
+        description="port: something listens; http: a web page answers; command: a command ends well; "
+        "query: a database answers; unit: a systemd unit is active"
+    )
+    name: Line | None = Field(default=None, description="What it is called in reports")
+    hosts: HostPattern = Field(default="all", description="Which of the system's hosts, as a host pattern of Ansible")
+    timeout: Patience = Field(
+        default=timedelta(seconds=10),
+        description="How long one answer is waited for: 1s to 60s",
+        json_schema_extra={"default": "10s"},
+    )
+    port: int | None = Field(default=None, ge=1, le=65535, description="port: the TCP port that must answer")
+    address: Address | None = Field(default=None, description="port: where it listens; 127.0.0.1")
+    url: Url | None = Field(default=None, description="http: the page, as the host itself sees it")
+    status: int | None = Field(
+        default=None, ge=0, le=599, description="http: the status of the answer, 200; command: its exit status, 0"
+    )
+    contains: Line | None = Field(default=None, description="http, command, query: a text that the answer must hold")
+    verify_tls: bool | None = Field(default=None, description="http: whether the certificate must be right; true")
+    command: tuple[Argument, ...] | None = Field(
+        default=None, min_length=1, max_length=50, description="command: the program and its arguments; no shell"
+    )
+    engine: Engine | None = Field(default=None, description="query: the kind of database")
+    database: Line | None = Field(default=None, description="query: the database's name; of sqlite, its file's path")
+    query: Prose | None = Field(
+        default=None, description="query: what to ask, such as select 1; it must change nothing"
+    )
+    unit: UnitName | None = Field(default=None, description="unit: the systemd unit that must be active")
+
+    @model_validator(mode="after")
+    def _check(self) -> Probe:
+        needed, allowed = _PROBES[self.kind]
+        for one in needed:
+            if getattr(self, one) is None:
+                raise misfit(f"is of the kind {self.kind} and has no {one}", f"add {one}, or mend the kind")
+        every = {name for must, may in _PROBES.values() for name in (*must, *may)}
+        strange = sorted(one for one in every - {*needed, *allowed} if getattr(self, one) is not None)
+        if strange:
+            belongs = ", ".join(kind for kind, (must, may) in _PROBES.items() if strange[0] in (*must, *may))
+            raise misfit(f"is of the kind {self.kind} and has {strange[0]}", f"that belongs to {belongs}")
+        if self.status is not None:
+            low, high = _STATUS[self.kind]
+            if not low <= self.status <= high:
+                raise misfit(f"has the status {self.status}, which no {self.kind} gives", f"allowed: {low} to {high}")
+        if self.engine == "sqlite" and not (self.database or "").startswith("/"):
+            raise misfit("database of sqlite is not a path from the root", "such as /var/lib/app/app.db")
+        return self
+
+
 class System(_Part):
     """What the town calls payroll or dispatch; its hosts are in the group system_ID."""
 
@@ -98,6 +180,12 @@ class System(_Part):
     vendor: Line | None = Field(default=None, description="Who makes or supports it")
     support_end: Day | None = Field(default=None, description="The day on which the vendor's support ends")
     manual_fallback: Prose | None = Field(default=None, description="How people work while it is down")
+    needs: tuple[GroupId, ...] = Field(
+        default=(), description="The systems that it can't work without: their hosts are worked on first"
+    )
+    probes: tuple[Probe, ...] = Field(
+        default=(), max_length=20, description="How it is told to be well, before work on its hosts and after"
+    )
 
 
 class Priority(_Part):
@@ -241,6 +329,42 @@ class Maintenance(_Part):
     windows: tuple[Window, ...] = Field(default=(), description="When jobs may disturb people")
     freezes: tuple[Freeze, ...] = Field(default=(), description="When nothing may, whatever the windows say")
     halt: Halt = Field(default=Halt(), description="How many hosts may come to harm before later rings are refused")
+    soak: Duration = Field(
+        default=timedelta(0),
+        description="How long a ring is watched in the night before the next one begins: 30m",
+        json_schema_extra={"default": "0m"},
+    )
+    ring_approval: tuple[LaterRing, ...] = Field(
+        default=(),
+        description="Rings that wait in the night for somebody's yes: civicops runs TOWN approve ID --ring RING",
+    )
+
+
+class Patch(_Part):
+    """What a patch night does on a host; what is left out is the role's default."""
+
+    scope: Scope | None = Field(default=None, description="security updates alone, or all; security")
+    allow: tuple[PackagePattern, ...] = Field(default=(), description="Only these packages; none means all")
+    deny: tuple[PackagePattern, ...] = Field(default=(), description="Never these packages")
+    reboot: Literal["when_wanted", "never"] | None = Field(
+        default=None, description="Whether a host that wants a reboot gets it in its opening; when_wanted"
+    )
+    rollback: Literal["automatic", "never"] | None = Field(
+        default=None, description="Whether a host that is not well afterwards is taken back by itself; automatic"
+    )
+    without_rollback: Literal["skip", "patch"] | None = Field(
+        default=None,
+        description="A host some of whose installed versions can't be had any more: skip it, or patch it all the same",
+    )
+    repair: bool | None = Field(default=None, description="Repair half-configured packages first; false")
+    backup_max_age: Length | None = Field(
+        default=None, description="No patching where the last backup is older: 26h; none asks for no backup"
+    )
+    logged_in: Literal["tell", "block"] | None = Field(
+        default=None, description="People who are logged in are told of, or keep the host from being patched; tell"
+    )
+    probe_grace: Length | None = Field(default=None, description="How long probes may stay red after the work; 2m")
+    lock_wait: Length | None = Field(default=None, description="How long the package manager's lock is waited for; 2m")
 
 
 class Series(_Part):
@@ -334,6 +458,7 @@ class Town(_Part):
     )
     budget: Budget | None = Field(default=None, description="The money of one fiscal year")
     maintenance: Maintenance = Field(default=Maintenance(), description="When work may disturb people, and when not")
+    patch: Patch = Field(default=Patch(), description="What a patch night does on a host")
     frameworks: tuple[Framework, ...] = Field(
         default=(), description="The frameworks that the town is measured against"
     )

@@ -26,6 +26,7 @@ def check(data: Data) -> Iterator[Fault]:
             if name not in known:
                 yield Fault(place, f"there is no {what} {echo(name)}", _known(name, known))
     yield from _unknown_groups(data)
+    yield from _needs(data)
 
 
 _UNIQUE = (
@@ -40,6 +41,7 @@ _UNIQUE = (
 
 _REFERENCES = {
     "town.systems[].department": ("town.departments[].id", "department"),
+    "town.systems[].needs[]": ("town.systems[].id", "system"),
     "town.priorities[].systems[]": ("town.systems[].id", "system"),
     "town.priorities[].departments[]": ("town.departments[].id", "department"),
     "town.maintenance.freezes[].override_by": ("town.contacts[].role", "contact with the role"),
@@ -49,12 +51,64 @@ _REFERENCES = {
 """Where a name is used, where such names are given, and what it names."""
 
 
+_PATTERNS = ("town.maintenance.windows[].hosts", "town.maintenance.freezes[].hosts", "town.systems[].probes[].hosts")
+"""Where host patterns stand."""
+
+MAX_CHAIN = 3
+"""Systems in a row of which each needs the next: the playbook has as many passes through each ring."""
+
+
+def _needs(data: Data) -> Iterator[Fault]:
+    """Systems that need themselves, by whatever way round, and rows of needs that a night has not passes enough for."""
+    ids = {place[:-1]: name for place, name in find(data, "town.systems[].id")}
+    needs: dict[str, list[tuple[Place, str]]] = {}
+    for place, name in find(data, "town.systems[].needs[]"):
+        if (system := ids.get(place[:-2])) is not None:
+            needs.setdefault(system, []).append((place, name))
+    longest: dict[str, tuple[str, ...]] = {}
+    for system in needs:
+        yield from _chain(system, needs, longest, ())
+
+
+def _chain(
+    system: str, needs: dict[str, list[tuple[Place, str]]], longest: dict[str, tuple[str, ...]], above: tuple[str, ...]
+) -> Iterator[Fault]:
+    """Fills in `longest`: the longest row of systems that begins with this one."""
+    if system in longest or len(above) > _MAX_DEPTH:
+        return
+    row: tuple[str, ...] = ()
+    for place, needed in needs.get(system, ()):
+        way = (*above, system)
+        if needed in way:
+            circle = (*way[way.index(needed) :], needed)
+            yield Fault(place, f"goes in a circle: {_row(circle)}", "take out the one that can do without the other")
+            continue
+        yield from _chain(needed, needs, longest, way)
+        following = longest.get(needed, (needed,))
+        if 1 + len(following) > MAX_CHAIN >= len(following):
+            yield Fault(
+                place,
+                f"makes a row of more than {MAX_CHAIN}: {_row((system, *following))}",
+                f"a night goes {MAX_CHAIN} times through a ring: let fewer systems wait for each other",
+            )
+        row = max(row, following, key=len)
+    longest[system] = (system, *row)
+
+
+_MAX_DEPTH = 200
+
+
+def _row(systems: tuple[str, ...]) -> str:
+    shown = " needs ".join(echo(one)[1:-1] for one in systems[:5])
+    return shown + (" needs ..." if len(systems) > 5 else "")
+
+
 def _unknown_groups(data: Data) -> Iterator[Fault]:
     """Host patterns that name a department, system or ring that there is not: they would match no host at all."""
     known = {f"ring_{ring}" for ring in get_args(Ring)}
     known |= {f"dept_{name}" for _, name in find(data, "town.departments[].id")}
     known |= {f"system_{name}" for _, name in find(data, "town.systems[].id")}
-    for users in ("town.maintenance.windows[].hosts", "town.maintenance.freezes[].hosts"):
+    for users in _PATTERNS:
         for place, pattern in find(data, users):
             for part in re.split("[:,]", pattern):
                 name = part.lstrip("!&")

@@ -7,6 +7,7 @@ and an example.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import zoneinfo
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -146,6 +148,62 @@ HostPattern = Annotated[
 ]
 """Which hosts, as Ansible's patterns say it: `all`, `dept_police`, `all:!dept_police`; no subscripts."""
 
+PackagePattern = Annotated[
+    str,
+    *_pattern(
+        r"[A-Za-z0-9*?\[][A-Za-z0-9+._:*?!\[\]~-]*", "a package's name, with * and ? for any", "linux-image-*", 255
+    ),
+]
+"""Packages by name, as a pattern of the shell."""
+
+UnitName = Annotated[
+    str,
+    *_pattern(
+        r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\.(?:service|socket|target|timer|mount|automount|path|swap|slice|device)",
+        "the name of a systemd unit, with its type",
+        "nginx.service",
+        longest=255,
+    ),
+]
+"""A systemd unit."""
+
+Argument = Annotated[str, *_pattern(r"[^\n\t]+", "one argument of a command", "/usr/bin/pg_isready", longest=1000)]
+"""One word of a command, which no shell reads."""
+
+
+def _check_address(text: str) -> None:
+    if ":" in text or re.fullmatch(r"[0-9.]+", text):
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise RuleFault(f"is no address: {echo(text)}", 'such as "127.0.0.1"; the port stands in port') from None
+
+
+Address = Annotated[
+    str,
+    *_pattern(r"[A-Za-z0-9:][A-Za-z0-9.:_-]*", "an address or name", "127.0.0.1", longest=253, also=_check_address),
+]
+"""Where to connect: an IP address or a name."""
+
+
+def _check_url(text: str) -> None:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise RuleFault("has no address or port that can be read", 'such as "https://localhost:8443/health"') from None
+    if "@" in parts.netloc:
+        raise RuleFault("holds a user or password", "secrets have no place in the town file: use an address without")
+    if not parts.hostname or port == 0:
+        raise RuleFault("names no host or a port that is none", 'such as "https://localhost:8443/health"')
+
+
+Url = Annotated[
+    str,
+    *_pattern(r"https?://[!-~]+", "a web address with http or https", "https://localhost/health", 500, also=_check_url),
+]
+"""A web page that a probe asks for; without user and password."""
+
 TownPath = Annotated[
     str,
     *_pattern(
@@ -169,6 +227,7 @@ Retention = Annotated[
 
 # --- time ---------------------------------------------------------------------
 
+_PATIENCE = r"(?:[1-9]|[1-5][0-9]|60)s|1m"
 _DURATION = r"(?:([0-9]{1,3})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?"
 
 
@@ -197,6 +256,18 @@ def _parse_length(text: str) -> timedelta:
     if not duration:
         raise ValueError(text)
     return duration
+
+
+def _parse_patience(text: str) -> timedelta:
+    if text == "1m":
+        return timedelta(minutes=1)
+    if not re.fullmatch(_PATIENCE, text):
+        raise ValueError(text)
+    return timedelta(seconds=int(text[:-1]))
+
+
+def _form_patience(value: timedelta) -> str:
+    return f"{int(value.total_seconds())}s"
 
 
 def _parse_clock(text: str) -> time:
@@ -300,6 +371,9 @@ Length = Annotated[
     timedelta, *_parsed(_parse_length, format_duration, "a time of a minute to 31 days", "1h30m", _DURATION)
 ]
 """The same, at least a minute."""
+
+Patience = Annotated[timedelta, *_parsed(_parse_patience, _form_patience, "a time of 1s to 60s", "10s", _PATIENCE)]
+"""How long one answer is waited for, in seconds: `10s`; at most a minute."""
 
 Clock = Annotated[
     time, *_parsed(_parse_clock, _form_clock, "a time of day in quotes", "22:30", r"([01][0-9]|2[0-3]):[0-5][0-9]")

@@ -7,12 +7,25 @@ from typing import Literal, get_args
 Job = Literal[
     "checkup", "baseline", "patch_stage", "patch", "backup", "drill", "network", "monitoring", "records", "wait"
 ]
-"""The jobs that a window can be for. `wait` only waits on each host: it rehearses windows, rings and halts."""
+"""The jobs that a window can be for. `wait` only waits on each host: it rehearses windows, rings and halts. `rollback`
+is none of them: it may run wherever `patch` may."""
 
 JOBS: tuple[str, ...] = get_args(Job)
 
 Ring = Literal["canary", "early", "broad", "last"]
 """The order of a patch night; a ring's hosts are in the group `ring_NAME`."""
+
+LaterRing = Literal["early", "broad", "last"]
+"""The rings that can wait for somebody's yes during the night: all but the first."""
+
+ProbeKind = Literal["port", "http", "command", "query", "unit"]
+"""How a system is told to be well: a port that answers, a web page, a command, a database's query, a systemd unit."""
+
+Engine = Literal["postgresql", "mariadb", "sqlite"]
+"""The databases that a probe can ask."""
+
+Scope = Literal["security", "all"]
+"""Which updates a patch night installs."""
 
 CatchUp = Literal["run", "skip"]
 """What becomes of a run that could not begin when its window opened, as the controller was down."""
