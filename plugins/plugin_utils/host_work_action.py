@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,10 @@ needs for all of its work, one is asked that can't be reached: a dead host does 
 CALL_LIMIT = 120.0
 """How long one question may take, its connection included."""
 _PAUSES = (2.0, 4.0, 8.0, 16.0, 30.0)
+_WATCHED = 50
+"""How long one question waits on the host for the end of the work, in seconds."""
+_ANSWER_LIMIT = 4 << 20
+_PATH = re.compile(r"/[A-Za-z0-9._/-]{1,500}")
 _LONGEST = 10_000_000.0
 _FAILED = ("failed", "interrupted", "running", "unknown")
 
@@ -50,17 +55,20 @@ class Answer:
     ended_at: str | None
     reason: str
     host_time: str | None
+    watch: str | None = None  # a file that is there once the work has ended
+    details: dict[str, Any] | None = None  # what the work has found out: still a host's word, checked by its schema
 
     @classmethod
     def read(cls, text: Any) -> Answer | None:
         """The answer in a module's text; None where it is none."""
         try:
-            told = json.loads(text) if isinstance(text, str) and len(text) < 65536 else None
+            told = json.loads(text) if isinstance(text, str) and len(text) < _ANSWER_LIMIT else None
         except (ValueError, RecursionError):
             return None
         if not isinstance(told, dict) or str(told.get("state")) not in _OUTCOMES:
             return None
         status = None if isinstance(told.get("status"), bool) else told.get("status")
+        watch = told.get("watch")
         return cls(
             state=str(told["state"]),
             adopted=told.get("adopted") is True,
@@ -73,6 +81,8 @@ class Answer:
             ended_at=_text(told.get("ended_at"), 40),
             reason=_text(told.get("reason"), 500) or "",
             host_time=_text(told.get("host_time"), 40),
+            watch=watch if isinstance(watch, str) and _PATH.fullmatch(watch) else None,
+            details=told["details"] if isinstance(told.get("details"), dict) else None,
         )
 
 
@@ -85,8 +95,17 @@ def _finished(answer: Answer) -> tuple[str, str]:
     return ("overrun", "the work was done after the ticket's end") if answer.late else ("done", answer.reason)
 
 
+def _settled(answer: Answer) -> tuple[str, str]:
+    """Nothing had to be begun: the module itself has found out how it stands."""
+    outcome = (answer.details or {}).get("outcome")
+    return (str(outcome), answer.reason) if outcome in _WITHOUT_WORK else ("failed", "the host's answer has no outcome")
+
+
+_WITHOUT_WORK = ("done", "blocked", "planned")
+
 # What a host's state means: the outcome, and the reason in words.
 _OUTCOMES: dict[str, Callable[[Answer], tuple[str, str]]] = {
+    "settled": _settled,
     "absent": lambda answer: ("refused", answer.reason or "nothing was started"),
     "refused": lambda answer: ("refused", answer.reason),
     "planned": lambda answer: ("planned", answer.reason),
@@ -111,10 +130,13 @@ class _Heard:
         unheard = Answer("running", True, None, False, None, False, None, None, None, "", None)
         return cls(unheard, unheard, reason, began_before=False)
 
-    def body(self) -> dict[str, Any]:
-        outcome, reason = _OUTCOMES[self.last.state](self.last)
+    def body(self, finished: Callable[[Answer], tuple[str, str]] = _finished) -> dict[str, Any]:
+        """The document's body, but for what only this kind of work tells."""
+        told_by = finished if self.last.state == "finished" else _OUTCOMES[self.last.state]
+        outcome, reason = told_by(self.last)
         if self.lost:
-            outcome, reason = "unknown", f"the host can't be asked any more: {self.lost}"
+            since = f" ({self.last.reason})" if self.last.reason else ""
+            outcome, reason = "unknown", f"the host can't be asked any more{since}: {self.lost}"
         elif self.last.state == "absent" and self.first.state != "absent" and self.began_before:
             outcome, reason = "interrupted", "the host has no record of the work any more"
         told = asdict(self.last)
@@ -128,6 +150,25 @@ class _Heard:
 
 class HostWorkAction(DocumentAction):
     """Base class; a twin sets `kind` and `version`, and gives `expected`."""
+
+    failed: tuple[str, ...] = _FAILED
+    """The outcomes for which the task fails."""
+
+    def body(self, heard: _Heard) -> dict[str, Any]:
+        """The document's body, of what was heard."""
+        return heard.body()
+
+    def changed(self, heard: _Heard, body: dict[str, Any]) -> bool:
+        """Whether this call has changed the host."""
+        return heard.started()
+
+    def more(self, body: dict[str, Any]) -> dict[str, Any]:
+        """More for the summary; every value checked."""
+        return {}
+
+    def arguments(self) -> dict[str, Any]:
+        """More options for the module."""
+        return {}
 
     def expected(self) -> float:
         """How long the work should take, in seconds: when it is worth asking first. Arguments are not checked yet."""
@@ -162,15 +203,15 @@ class HostWorkAction(DocumentAction):
                 return {"failed": True, "changed": False, "msg": answer}
             heard = _Heard(answer, answer)
         self._follow(heard, opening, expected, task_vars)
-        body = heard.body()
-        result = {"changed": heard.started(), "outcome": body["outcome"]}
-        if body["outcome"] in _FAILED:
+        body = self.body(heard)
+        result = {"changed": self.changed(heard, body), "outcome": body["outcome"]}
+        if body["outcome"] in self.failed:
             result |= {"failed": True, "msg": self._told(body, origin)}
         if not record:
             return result | {"document": body}
         document = self._write(origin, host, body, key="work")
         shown = {name: body[name] for name in ("adopted", "began", "seconds", "reason")}
-        return result | {"document_id": document, "summary": shown}
+        return result | {"document_id": document, "summary": shown | self.more(body)}
 
     @staticmethod
     def _told(body: dict[str, Any], origin: Any) -> str:
@@ -194,8 +235,11 @@ class HostWorkAction(DocumentAction):
         while heard.last.state == "running" and ticket.boottime() < end:
             if heard.lost and ticket.boottime() - heard_at > patience:
                 return
-            self._pause(min(pause, end - ticket.boottime()))
-            pause = next(pauses, _PAUSES[-1])
+            if heard.last.watch is not None and not heard.lost:
+                self._watch(heard.last.watch, min(_WATCHED, end - ticket.boottime()))
+            else:
+                self._pause(min(pause, end - ticket.boottime()))
+                pause = next(pauses, _PAUSES[-1])
             try:
                 answer = self._call(opening, task_vars, may_start=False)
             except AnsibleError as error:
@@ -219,10 +263,23 @@ class HostWorkAction(DocumentAction):
             "may_start": may_start and opening.may_start and left >= opening.needed,
         }
         with _limited(CALL_LIMIT):
-            told = self._ask(task_vars, dict(self._task.args) | {"gate": host_part})
+            told = self._ask(task_vars, dict(self._task.args) | self.arguments() | {"gate": host_part})
         if told.get("failed"):
             return self._why_failed(told)
         return Answer.read(told.get("document")) or "the host's answer is none: is its Python what it should be?"
+
+    def _watch(self, path: str, seconds: float) -> None:
+        """Wait on the host for the work's end: a shell's loop costs both sides less than asking the module again."""
+        # As the path's characters are few and harmless, it needs no quoting.
+        rounds = max(1, int(seconds))
+        script = f"n=0; while [ ! -e {path} ] && [ $n -lt {rounds} ]; do sleep 1; n=$((n+1)); done"
+        began = ticket.boottime()
+        with contextlib.suppress(AnsibleError), _limited(seconds + 30):
+            self._low_level_execute_command(script, sudoable=True)
+        if ticket.boottime() - began < 1.0:
+            self._pause(1.0)  # the host says that it waited, and did not
+        if os.getppid() != self._parent:
+            raise AnsibleActionFail("the playbook is gone; the host's work goes on without it")
 
     def _pause(self, seconds: float) -> None:
         """Sleep, without outliving the playbook: a worker whose parent was killed has nobody to answer to."""

@@ -36,6 +36,14 @@ class DocumentAction(ActionBase):
         """A few values for the task's result. The body is a host's word: check types, pass text through `text`."""
         return {}
 
+    def changed(self, body: dict[str, Any]) -> bool:
+        """Whether the module has changed the host."""
+        return False
+
+    def arguments(self) -> dict[str, Any]:
+        """More options for the module, which the controller alone knows."""
+        return {}
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
@@ -44,16 +52,17 @@ class DocumentAction(ActionBase):
         self._refuse_what_breaks_the_origin(host)
         origin = self._origin() if record else None
 
-        answer = self._ask(task_vars)
+        more = self.arguments()
+        answer = self._ask(task_vars, dict(self._task.args) | more if more else None)
         if answer.get("failed") or not isinstance(answer.get("document"), str):
             return {"failed": True, "msg": self._why_failed(answer)}
         body = self._body(answer["document"])
         if origin is None:
-            return {"changed": False, "document": body}
+            return {"changed": isinstance(body, dict) and self.changed(body), "document": body}
         document = self._write(origin, host, body, key=str(self._task._uuid))
         if not isinstance(body, dict):
             return {"failed": True, "msg": "the host's answer is not a document", "document_id": document}
-        return {"changed": False, "document_id": document, "summary": self.summary(body)}
+        return {"changed": self.changed(body), "document_id": document, "summary": self.summary(body)}
 
     def _write(self, origin: Any, host: str, body: Any, *, key: str) -> str:
         """Put the body into the spool; the document's id. The same key replaces what this run wrote before."""

@@ -25,7 +25,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from . import wrapper
 from .launch import Launcher, launcher
@@ -99,10 +99,16 @@ class Work:
     """One piece of work of one run: a command, of which a host sees one start at most."""
 
     def __init__(
-        self, permit: Permit, command: List[str], place: Optional[Place] = None, start: Optional[Launcher] = None
+        self,
+        permit: Permit,
+        command: List[str],
+        place: Optional[Place] = None,
+        start: Optional[Launcher] = None,
+        files: Optional[Mapping[str, bytes]] = None,
     ) -> None:
         self.permit = permit
         self.command = command
+        self.files = files or {}  # what the command finds in its directory
         self.place = place or Place.of_this_user()
         self.launcher = start or launcher()
         self.unit = f"civicops-{permit.job}-{permit.run}"
@@ -206,7 +212,9 @@ class Work:
     def _start_locked(self, folder: str, lock: int) -> State:
         program = os.path.join(folder, PROGRAM)
         if not os.path.lexists(program):
-            _write(folder, PROGRAM, _program())
+            _write(folder, PROGRAM, _program().encode())
+        for name, content in self.files.items():
+            _write(folder, name, content)
         now = boottime()
         claim = {
             "job": self.permit.job,
@@ -246,10 +254,10 @@ def _locked(folder: str, how: int) -> Iterator[Optional[int]]:
         os.close(handle)
 
 
-def _write(folder: str, name: str, text: str) -> None:
+def _write(folder: str, name: str, content: bytes) -> None:
     temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(text)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, os.path.join(folder, name))

@@ -1,0 +1,99 @@
+# Copyright: the civicops.town authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection civicops.town.
+"""The options that the modules of a patch night share: their specification, and what is made of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Optional
+
+from .manager import Policy
+from .preflight import Limits
+from .probes import Probe
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d+[smhd])+")
+
+
+class OptionError(Exception):
+    """An option can't be what was given; the message names it and says what it can be."""
+
+
+def selection_spec() -> Dict[str, Any]:
+    """Which updates are wanted, and what a host must be like."""
+    return {
+        "manager": {"type": "str", "choices": ["auto", "apt", "dnf"], "default": "auto"},
+        "scope": {"type": "str", "choices": ["security", "all"], "default": "security"},
+        "allow": {"type": "list", "elements": "str", "default": []},
+        "deny": {"type": "list", "elements": "str", "default": []},
+        "without_rollback": {"type": "str", "choices": ["skip", "patch"], "default": "skip"},
+        "repair": {"type": "bool", "default": False},
+        "lists_max_age": {"type": "str", "default": "7d"},
+        "backup_max_age": {"type": "str"},
+        "backup_stamp": {"type": "path", "default": "/var/lib/civicops/backup/last-success"},
+        "clock_skew": {"type": "str", "default": "5m"},
+        "logged_in": {"type": "str", "choices": ["tell", "block"], "default": "tell"},
+        "controller_time": {"type": "float"},
+        "record": {"type": "bool", "default": True},  # for the action of the same name
+    }
+
+
+def work_spec() -> Dict[str, Any]:
+    """How the work on a host is done and judged."""
+    return {
+        "probes": {"type": "list", "elements": "dict", "default": []},
+        "probe_grace": {"type": "str", "default": "2m"},
+        "lock_wait": {"type": "str", "default": "2m"},
+        "reboot_time": {"type": "str", "default": "5m"},
+        "gate": {"type": "dict", "required": True},
+    }
+
+
+def policy_of(params: Dict[str, Any]) -> Policy:
+    return Policy(params["scope"], tuple(params["allow"]), tuple(params["deny"]))
+
+
+def limits_of(params: Dict[str, Any]) -> Limits:
+    """Raises OptionError."""
+    backup: Optional[float] = seconds("backup_max_age", params["backup_max_age"]) if params["backup_max_age"] else None
+    return Limits(
+        lists_max_age=seconds("lists_max_age", params["lists_max_age"]),
+        backup_max_age=backup,
+        backup_stamp=params["backup_stamp"],
+        clock_skew=seconds("clock_skew", params["clock_skew"]),
+        block_users=params["logged_in"] == "block",
+        repair=params["repair"],
+    )
+
+
+def work_of(params: Dict[str, Any]) -> Dict[str, Any]:
+    """What of the options goes into the program's request; raises OptionError."""
+    return {
+        "probes": [_plain(one, number) for number, one in enumerate(params["probes"])],
+        "probe_grace": seconds("probe_grace", params["probe_grace"]),
+        "lock_wait": round(seconds("lock_wait", params["lock_wait"])),
+        "reboot_seconds": seconds("reboot_time", params["reboot_time"]),
+    }
+
+
+def _plain(probe: Dict[str, Any], number: int) -> Dict[str, Any]:
+    plain = {name: value for name, value in probe.items() if value is not None}
+    if "timeout" in plain:
+        plain["timeout"] = seconds(f"probes[{number}].timeout", plain["timeout"])
+    try:
+        Probe.read(plain)
+    except (ValueError, TypeError) as error:
+        raise OptionError(f"probes[{number}]: {error}") from None
+    return plain
+
+
+def seconds(name: str, text: Any) -> float:
+    """A length such as 90s, 5m or 1h30m, in seconds; a bare number counts seconds. Raises OptionError."""
+    words = str(text).strip()
+    if words.isdigit():
+        return float(words)
+    if not _DURATION.fullmatch(words):
+        raise OptionError(f"{name} is {words[:40]!r}: give a length such as 90s, 5m or 1h30m")
+    return sum(float(amount) * _UNITS[unit] for amount, unit in re.findall(r"(\d+)([smhd])", words))
