@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ _STRATEGIES = ("linear", "ansible.builtin.linear", "ansible.legacy.linear")
 _JUMP_LIMIT = 60
 # How many hosts a line names.
 _NAMED = 10
+# How often it looks, while it waits, whether the playbook lives and the run goes on, in seconds.
+_LOOK_EVERY = 0.5
 
 
 class ActionModule(ActionBase):
@@ -51,13 +54,7 @@ class ActionModule(ActionBase):
                 f"this run is of the job {origin.job}, so the gate opens nothing for {arguments['job']}: "
                 "run the job's own playbook, or civicops run JOB"
             )
-        jump = ticket.clock_jump()
-        if abs(jump) > _JUMP_LIMIT:
-            raise AnsibleActionFail(
-                f"the controller's clock was set by {jump:.0f} seconds during this run, so its word on windows is not "
-                f"trusted and nothing is opened: put the clock right, then: civicops run {origin.job} {origin.town}"
-            )
-        verdicts = self._ask(origin, arguments, task_vars)
+        verdicts = self._ask_patiently(origin, arguments, task_vars)
         self._tell(verdicts.values())
         return {
             "changed": False,
@@ -83,7 +80,66 @@ class ActionModule(ActionBase):
         if not task_vars.get("ansible_play_batch"):
             raise AnsibleActionFail("the gate does not know the batch, so nothing is opened")
 
-    def _ask(self, origin: Any, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _ask_patiently(self, origin: Any, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The verdicts; where a ring is to be watched first, or wants somebody's yes, those after it was waited for."""
+        from civicops.gate.waiting import mark, waiting
+
+        parent, state = os.getppid(), package.state.TownState(origin.town)
+        told: set[tuple[str, str]] = set()
+        said = None
+        while True:
+            self._refuse_a_clock_that_was_set(origin)
+            verdicts = self._ask(origin, arguments, task_vars, frozenset(told))
+            wait = None if self._task.check_mode else waiting(verdicts.values())
+            if wait is None:
+                if said is not None:
+                    mark(state, origin.run, None)
+                return verdicts
+            told |= {(verdict.host, verdict.code) for verdict in verdicts.values()}
+            if said != (wait.reason, wait.until):
+                said = (wait.reason, wait.until)
+                mark(state, origin.run, None if not wait.rings else wait)
+                line = f"Waiting until {wait.until.isoformat()[:19]}Z at most: {wait.reason}"
+                self._display.display(package.text.printable(line, 1000))
+            self._sleep(origin, state, wait, parent)
+
+    @staticmethod
+    def _sleep(origin: Any, state: Any, wait: Any, parent: int) -> None:
+        """Until the wait is over: by time, by somebody's yes, or as the run was cancelled."""
+        from civicops.gate.waiting import ASK_AGAIN, approved_rings
+        from civicops.ledger.store import LedgerError
+
+        cancel = state.runs / origin.run / "cancel"
+        end = ticket.boottime() + (wait.until - datetime.now(UTC)).total_seconds()
+        look = ticket.boottime() + ASK_AGAIN
+        while (left := end - ticket.boottime()) > 0 and not cancel.exists():
+            if os.getppid() != parent:
+                raise AnsibleActionFail("the playbook is gone; nothing was opened")
+            time.sleep(min(left, _LOOK_EVERY))
+            if wait.rings and ticket.boottime() >= look:
+                look = ticket.boottime() + ASK_AGAIN
+                try:
+                    if wait.rings & approved_rings(origin.town, state, origin.run):
+                        return
+                except (LedgerError, OSError) as error:
+                    raise AnsibleActionFail(f"nothing is opened: {package.text.printable(error, 1000)}") from None
+
+    @staticmethod
+    def _refuse_a_clock_that_was_set(origin: Any) -> None:
+        jump = ticket.clock_jump()
+        if abs(jump) > _JUMP_LIMIT:
+            raise AnsibleActionFail(
+                f"the controller's clock was set by {jump:.0f} seconds during this run, so its word on windows is not "
+                f"trusted and nothing is opened: put the clock right, then: civicops run {origin.job} {origin.town}"
+            )
+
+    def _ask(
+        self,
+        origin: Any,
+        arguments: dict[str, Any],
+        task_vars: dict[str, Any],
+        told: frozenset[tuple[str, str]],
+    ) -> dict[str, Any]:
         from civicops.gate.opening import Ask, GateError, Override, ask
         from civicops.jobs import JOBS
         from civicops.ledger.store import LedgerError
@@ -110,6 +166,9 @@ class ActionModule(ActionBase):
                 groups=known.groups(),
                 check=bool(self._task.check_mode),
                 override=override,
+                coming=[str(host) for host in task_vars.get("ansible_play_hosts_all") or ()] or None,
+                patient=True,
+                told=told,
             )
             return ask(town, package.state.TownState(town.id), asked, datetime.now(UTC))
         except (GateError, LedgerError, TownFileError, package.state.StateError, OSError) as error:

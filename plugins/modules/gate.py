@@ -13,7 +13,9 @@ description:
   - The one authority over work that disturbs people. Asked once per batch for all its hosts, it opens those
     that may be worked on now and says of the others why not and when next.
   - It looks at the town's windows and freezes, at C(observe_only), at runs that are at work already, at pairs,
-    at what the rings before came to, and at the time that each host is expected to need.
+    at what the rings before came to, at systems that need others, and at the time that each host is expected to need.
+  - Where the town wants a ring to be watched before the next one begins, or somebody's yes to a ring, the task waits in
+    the controller's process and asks again, until it gets an opening, the run is cancelled, or too little time is left.
   - Runs on the controller and never connects to a host. What it has opened is a claim in the town's ledger, and each
     answer a document of kind C(gate). Where there is no ledger, nothing is opened.
   - A host that was let through gets a ticket. Modules that disturb demand it in their option O(ignore:gate), so a host
@@ -43,7 +45,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Says what it would say, and claims nothing.
+    details: Says what it would say, claims nothing, and does not wait.
   diff_mode:
     support: none
     details: Hosts are not changed.

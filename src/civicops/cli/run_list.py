@@ -26,6 +26,7 @@ from civicops.text import printable
 if TYPE_CHECKING:
     from civicops.runs.journal import RunOrder, RunRecord
     from civicops.state import TownState
+    from civicops.town import Town
 
 _ACTIONS = ("list", "show", "cancel", "resume", "approve")
 
@@ -37,6 +38,9 @@ def show_runs(
     by: Annotated[str | None, typer.Option(help="approve: who approves.", metavar="NAME")] = None,
     plan: Annotated[
         str | None, typer.Option(help="approve: only if the plan's hash begins so.", metavar="HASH")
+    ] = None,
+    ring: Annotated[
+        str | None, typer.Option(help="approve: this ring of a run that waits in its night.", metavar="RING")
     ] = None,
     vault_id: VaultId = None,
     ask_become_pass: AskBecomePass = False,
@@ -83,6 +87,11 @@ def show_runs(
 
         if by is None:
             raise typer.BadParameter("approve wants --by NAME: who approves")
+        if ring is not None:
+            if plan is not None:
+                raise typer.BadParameter("--ring and --plan are two approvals: give one at a time")
+            _approve_ring(loaded, state, run_id, ring, by=by, as_json=as_json)
+            return
         planned = approve(loaded, state, run_id, by=by, sha256=plan)
         tell_approved(loaded, state, planned, printable(by, 200), datetime.now(UTC))
         if as_json:
@@ -95,6 +104,20 @@ def show_runs(
         if action == "cancel":
             record = _cancel_planned(state, record) if record.state == "planned" else ask_to_cancel(state, run_id)
         _show(state, record, whole=action == "show", as_json=as_json)
+
+
+def _approve_ring(town: Town, state: TownState, run: str, ring: str, *, by: str, as_json: bool) -> None:
+    from datetime import UTC, datetime
+
+    from civicops.runs.plan import approve_ring
+    from civicops.runs.tell import tell_ring_approved
+
+    approve_ring(town, state, run, ring, by=by)
+    tell_ring_approved(town, state, run, ring, printable(by, 200), datetime.now(UTC))
+    if as_json:
+        typer.echo(json.dumps({"run": run, "ring": ring, "by": by}))
+    else:
+        typer.echo(f"{run}: the ring {ring} was approved by {printable(by, 200)}")
 
 
 def _cancel_planned(state: TownState, record: RunRecord) -> RunRecord:
@@ -131,6 +154,7 @@ def _list(town: str, state: TownState, records: list[RunRecord], *, as_json: boo
 
 def _show(state: TownState, record: RunRecord, *, whole: bool, as_json: bool) -> None:
     from civicops.runs.journal import read_events, read_plan
+    from civicops.runs.plan import approvals_of_rings
 
     order = record.order
     plan = read_plan(state, order.run)
@@ -156,6 +180,10 @@ def _show(state: TownState, record: RunRecord, *, whole: bool, as_json: bool) ->
         )
     if plan is not None:
         _show_plan(state, order, plan, waits=record.state == "planned")
+    for one in approvals_of_rings(state, order.run):
+        typer.echo(f"the ring {printable(one['ring'], 40)} was approved by {printable(one['by'], 200)}")
+    if order.rollback_of:
+        typer.echo(f"takes back {printable(order.rollback_of, 100)}")
     for host, outcome in sorted(hosts.items()):
         why = f": {reasons[host]}" if host in reasons else ""
         typer.echo(printable(f"{host}: {outcome}{why}", 600))
@@ -184,7 +212,7 @@ def _show_plan(state: TownState, order: RunOrder, plan: dict[str, object], *, wa
     assert isinstance(hosts, dict)  # noqa: S101  written by ourselves
     for host, told in hosts.items():
         typer.echo(f"  {printable(host, 255)} ({told['ring']}): {printable(', '.join(told['changes']), 500)}")
-    by = [one["by"] for one in approvals(state, run) if one["plan_sha256"] == whole]
+    by = [one["by"] for one in approvals(state, run) if one.get("plan_sha256") == whole]
     if by:
         typer.echo(f"approved by {printable(', '.join(by), 400)}")
     elif waits:

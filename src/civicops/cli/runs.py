@@ -118,6 +118,12 @@ def run(
         bool,
         typer.Option("--plan", help="Begin nothing: plan the run for the next window that wants an approval."),
     ] = False,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--of", help="rollback: the patch run that is taken back; without it, each host's newest.", metavar="RUN"
+        ),
+    ] = None,
     vault_id: VaultId = None,
     ask_become_pass: AskBecomePass = False,
     ssh_agent: SshAgent = False,
@@ -126,6 +132,8 @@ def run(
     inventories: Inventories = None,
 ) -> None:
     """Run one job for one town, and wait for its end."""
+    if of is not None and (plan or job != "rollback"):
+        raise typer.BadParameter("--of RUN belongs to the job rollback, without --plan")
     if plan:
         _plan(job, town, inventories, limit=limit, as_json=as_json)
         return
@@ -142,6 +150,7 @@ def run(
         quiet=as_json,
         override_window=override_window,
         approver=approver,
+        rollback_of=of,
     )
     tell(result, state, as_json=as_json)
     raise typer.Exit(result.exit_status)
@@ -161,6 +170,7 @@ def _execute(
     check: bool = False,
     override_window: str | None = None,
     approver: str | None = None,
+    rollback_of: str | None = None,
 ) -> tuple[str, str, TownState, RunResult]:
     from civicops.jobs import JOBS
     from civicops.runs.start import RunRequest, new_run_id, start
@@ -177,6 +187,8 @@ def _execute(
         from civicops.calendar import load_calendar
 
         load_calendar(loaded)  # a calendar file that can't be read is told now, and no host is blamed for it
+    if rollback_of is not None:
+        _check_patch_run(loaded, state, rollback_of)
     run = new_run_id(job)
     if not quiet:
         typer.echo(f"Run {run}", err=True)
@@ -188,6 +200,7 @@ def _execute(
         check=check,
         override_window=override_window,
         approver=approver,
+        rollback_of=rollback_of,
         vault_ids=checked_vault_ids(vault_id),
         ssh_agent=ssh_agent,
         accept_new_host_keys=accept_new_host_keys,
@@ -196,6 +209,24 @@ def _execute(
     result = watched(f"{job} {loaded.id}", state, quiet=quiet, run=lambda observers: start(request, state, observers))
     send_alerts(loaded, state)
     return loaded.id, loaded.name, state, result
+
+
+def _check_patch_run(town: Town, state: TownState, run: str) -> None:
+    """Refuse what is no run, or none that has patched a host of this town."""
+    import re
+
+    from civicops.ledger.store import Ledger
+    from civicops.runs.start import take_in
+
+    wanted = f"give the id of a patch run: civicops runs {town.id} lists them"
+    # Runs of AWX and of plain ansible-playbook too. The hosts get it, as a part of a file's name.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", run):
+        raise typer.BadParameter(f"--of {printable(run, 80)!r} is no run's id; {wanted}")
+    take_in(town.id, state)
+    with Ledger(town.id, state=state) as ledger:
+        known = any(entry.kind == "patch" and entry.job == "patch" and not entry.check for entry in ledger.of_run(run))
+    if not known:
+        raise typer.BadParameter(f"--of {run}: the ledger of {town.id} knows no host that it has patched; {wanted}")
 
 
 def _plan(job: str, town: str, inventories: Path | None, *, limit: str | None, as_json: bool) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from civicops.calendar import Answer, Span
@@ -27,6 +27,9 @@ Code = Literal[
     "canary",  # the rings before have not been proven
     "ring",  # a ring before is being worked on
     "halt",
+    "ring_approval",  # the ring wants somebody's yes in this run
+    "soak",  # the rings before are watched for a while first
+    "order",  # what its systems need comes first
     "pair",
     "late",  # too little time is left
 ]
@@ -60,11 +63,22 @@ class Question:
     approved: Callable[[str, Answer], bool] = lambda _host, _answer: True
     cancelled: bool = False
     overridden_by: str = ""
+    # The hosts of its ring that are worked on before a host; and those of the play, None where it is not known.
+    before: Callable[[str], frozenset[str]] = lambda _host: frozenset()
+    coming: Collection[str] | None = None
+    soak: timedelta = timedelta(0)
+    # The rings that want somebody's yes, and have none.
+    unapproved: Collection[str] = ()
+    # Whether later rings want a canary that was done well.
+    proof: bool = True
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer for one host. Times are UTC; `need` is None where it did not come to that."""
+    """The answer for one host. Times are UTC; `need` is None where it did not come to that.
+
+    `waits` is the moment until which waiting for another answer makes sense; None where it does not.
+    """
 
     host: str
     code: Code
@@ -75,6 +89,7 @@ class Verdict:
     next: Span | None = None
     need: Need | None = None
     ring: str | None = None
+    waits: datetime | None = None
     claim: Claim | None = field(default=None, repr=False)
 
     @property
@@ -112,18 +127,21 @@ class _Decision:
         }
         self._rings: dict[str, tuple[str, str] | None] = {}
         self._opened: set[str] = set()
+        self._answers: dict[str, Verdict] = {}
+        self._supposed: dict[str, Verdict] = {}
+        self._in_the_way: dict[frozenset[str], str | None] = {}
 
     def verdicts(self) -> dict[str, Verdict]:
-        answers = {}
         for host in sorted(self._asked.hosts, key=self._turn):
-            answers[host] = verdict = self._verdict(host)
+            self._answers[host] = verdict = self._verdict(host)
             if verdict.opens:
                 self._opened.add(host)
-        return {host: answers[host] for host in self._asked.hosts}
+        return {host: self._answers[host] for host in self._asked.hosts}
 
-    def _turn(self, host: str) -> int:
-        """Earlier rings are decided first: what they are given keeps the later ones of the same batch waiting."""
-        return RINGS.index(self._order.of.get(host, RINGS[0]))
+    def _turn(self, host: str) -> tuple[int, int]:
+        """Earlier rings, and what others need, are decided first: they keep the later ones of their batch waiting."""
+        # Whoever needs a host has all of its needs besides, and so has more of them.
+        return RINGS.index(self._order.of.get(host, RINGS[0])), len(self._asked.before(host))
 
     def _verdict(self, host: str) -> Verdict:
         asked = self._asked
@@ -188,7 +206,7 @@ class _Decision:
             )
             return Verdict(host, "approval", reason, window=allowed.window, ring=ring)
         if ring not in self._rings:
-            self._rings[ring] = self._health.refusal(ring)
+            self._rings[ring] = self._health.refusal(ring, proof=asked.proof)
         if (stop := self._rings[ring]) is not None:
             halted: Code = "canary" if stop[0] == "canary" else "halt"
             hint = "" if halted == "canary" else "; once that is put right, begin again with that ring (docs/gate.md)"
@@ -196,9 +214,13 @@ class _Decision:
         if before := self._at_work_before(ring):
             reason = f"the ring {self._order.of[before[0]]} is being worked on ({few(before)}): this one comes after it"
             return Verdict(host, "ring", reason, next=answer.next, ring=ring)
+        need = asked.need(host)
+        if (wait := self._wait(host, ring, allowed, need)) is not None:
+            return wait
+        if (reason_of_order := self._order_among_systems(host)) is not None:
+            return Verdict(host, "order", reason_of_order, next=answer.next, ring=ring)
         if (reason_of_pair := self._pair(host)) is not None:
             return Verdict(host, "pair", reason_of_pair, next=answer.next, ring=ring)
-        need = asked.need(host)
         left = (allowed.until - asked.now).total_seconds()
         if need.seconds + need.reserve > left:
             reason = (
@@ -224,6 +246,64 @@ class _Decision:
         former = self._order.former(ring)
         return sorted(host for host in at_work if self._order.of.get(host) in former)
 
+    def _wait(self, host: str, ring: str, allowed: Allowed, need: Need) -> Verdict | None:
+        """What a ring waits for as a whole: somebody's yes, or that those before it have been watched long enough."""
+        asked = self._asked
+        # The last moment at which it could still begin.
+        last = allowed.until - timedelta(seconds=min(need.seconds + need.reserve, _LONGEST))
+        if ring in asked.unapproved:
+            reason = (
+                f"the ring {ring} waits for somebody's yes: "
+                f"civicops runs {asked.town} approve {asked.run} --ring {ring} --by NAME"
+            )
+            if last <= asked.now:
+                reason += "; too little time is left to wait for it"
+            waits = last if last > asked.now else None
+            return Verdict(host, "ring_approval", reason, need=need, ring=ring, waits=waits)
+        soaked = self._health.soaked_until(ring, asked.soak)
+        if soaked is None or soaked <= asked.now:
+            return None
+        watched = f"the rings before {ring} are watched until {_clock(soaked.isoformat())}"
+        if last < soaked:
+            left = (allowed.until - soaked).total_seconds()
+            reason = (
+                f"{watched}; {_minutes(left)} are left after that, and it needs {_minutes(need.seconds)} and "
+                f"{_minutes(need.reserve)} to take it back ({need.basis})"
+            )
+            return Verdict(host, "late", reason, need=need, ring=ring)
+        return Verdict(host, "soak", watched, need=need, ring=ring, waits=soaked)
+
+    def _order_among_systems(self, host: str) -> str | None:
+        """Why a host that needs others waits for them; hosts that need the same get the same answer."""
+        before = self._asked.before(host)
+        if before not in self._in_the_way:
+            self._in_the_way[before] = self._way(before)
+        return self._in_the_way[before]
+
+    def _way(self, before: frozenset[str]) -> str | None:
+        if hurt := self._health.harmed_now(before):
+            return f"{few(hurt)}, which it needs, came to harm in this run"
+        if busy := sorted(before & (self._opened | set(self._live))):
+            return f"{few(busy)}, which it needs, is being worked on"
+        if to_come := sorted(one for one in before if self._comes(one)):
+            return f"{few(to_come)}, which it needs, comes first"
+        return None
+
+    def _comes(self, host: str) -> bool:
+        """Whether a host that is needed is still to be worked on in this run, by what the gate would say of it now.
+
+        One that is done, that was left untouched, or that tonight's rules refuse for a reason of its own, does not.
+        """
+        asked = self._asked
+        if asked.coming is not None and host not in asked.coming:
+            return False
+        verdict = self._answers.get(host) or self._supposed.get(host)
+        if verdict is None:
+            verdict = self._supposed[host] = self._verdict(host)
+        if verdict.code == "pair":
+            return not self._health.harmed_now(partners(host, asked.groups))
+        return verdict.code in ("open", "order")
+
     def _pair(self, host: str) -> str | None:
         others = partners(host, self._asked.groups)
         if busy := sorted(others & (self._opened | set(self._live))):
@@ -231,6 +311,9 @@ class _Decision:
         if hurt := self._health.harmed_now(others):
             return f"its pair partner {hurt[0]} came to harm in this run"
         return None
+
+
+_LONGEST = 400 * 86400.0
 
 
 def _clock(moment: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from civicops.calendar import Answer, Calendar, load_calendar, matching
+from civicops.gate.chains import Chains
 from civicops.gate.decide import Allowed, Question, Verdict, decide
 from civicops.gate.need import Need, Sample, Work, estimate, load_factor, pool
-from civicops.gate.rings import Groups, ordered
+from civicops.gate.planned import planned_work
+from civicops.gate.rings import UNTOUCHED, Groups, ordered
 from civicops.gate.settle import settle
-from civicops.jobs import Job
+from civicops.gate.waiting import rings_of, waiting
+from civicops.jobs import JOBS, Job
 from civicops.ledger.claims import (
     GRACE,
     WHOLE_TOWN,
@@ -28,7 +31,7 @@ from civicops.ledger.claims import (
 )
 from civicops.ledger.documents import Document
 from civicops.ledger.ingest import ingest_run
-from civicops.ledger.store import Ledger
+from civicops.ledger.store import Entry, Ledger
 from civicops.moments import moment, stamp
 from civicops.state import TownState
 from civicops.text import printable
@@ -53,7 +56,12 @@ class Override:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a batch of a run asks."""
+    """What a batch of a run asks.
+
+    `coming` are the hosts of the play, over all of its batches; None where that is not known. With `patient`, an answer
+    that is worth waiting for opens nothing, and is asked again; `told` are the verdicts that the ledger has of this
+    waiting, by host and code.
+    """
 
     job: Job
     run: str
@@ -61,12 +69,15 @@ class Ask:
     groups: Groups
     check: bool = False
     override: Override | None = None
+    coming: Collection[str] | None = None
+    patient: bool = False
+    told: Collection[tuple[str, str]] = ()
 
 
 def ask(town: Town, state: TownState, asked: Ask, now: datetime) -> dict[str, Verdict]:
     """The verdict for each host; claims and documents are in the ledger when this returns.
 
-    In check mode nothing is claimed, and the documents say that it was a check.
+    In check mode nothing is claimed or waited for, and the documents say that it was a check.
 
     :raises GateError: the override is not one that the town allows, or the town's directory is gone.
     :raises TownFileError: a calendar can't be read.
@@ -78,12 +89,14 @@ def ask(town: Town, state: TownState, asked: Ask, now: datetime) -> dict[str, Ve
         ingest_run(ledger, spool)
         with ledger.transaction() as connection:
             unknown = settle(ledger, connection, asked.run, now)
-            question = _question(town, state, ledger, connection, calendar, asked, unknown, now)
+            question, work = _question(town, state, ledger, connection, calendar, asked, unknown, now)
             verdicts = decide(question)
             if not asked.check:
-                _claim(connection, asked, verdicts, now)
+                _claim(connection, asked, verdicts, work, now)
             # That a host has had its turn in this run already is no decision of tonight's.
             told = [verdict for verdict in verdicts.values() if verdict.code != "settled"]
+            if asked.patient and waiting(verdicts.values()) is not None:
+                told = [verdict for verdict in told if (verdict.host, verdict.code) not in asked.told]
             ledger.append([_document(town, asked, verdict, now) for verdict in told], connection)
     return verdicts
 
@@ -97,7 +110,7 @@ def _question(
     asked: Ask,
     unknown: frozenset[str],
     now: datetime,
-) -> Question:
+) -> tuple[Question, Callable[[str], Work]]:
     history = recent_claims(connection, asked.job.name, now - _HISTORY)
     since = stamp(now - town.maintenance.halt.proof)
     mine = claims_of_run(connection, asked.run)
@@ -106,13 +119,27 @@ def _question(
         if claim.host in unknown and claim.settled_at is None:
             # Nobody knows how it is: no ground for later rings to begin on.
             recent[claim.id] = replace(claim, outcome="unknown")
-    approved = _approved(ledger, town, asked.run, now)
+    if asked.job.takes_back is not None:
+        recent = {claim.id: claim for claim in mine}  # a night that went wrong is why it is run
+    recent |= _taken_back(connection, asked.job, since)
+    entries = ledger.of_run(asked.run)
+    approved = _approved(ledger, town, entries, now)
+    wanted = () if asked.check or asked.job.takes_back else town.maintenance.ring_approval
+    unapproved = set(wanted) - (rings_of(ledger, entries) if wanted else set())
     required = {window.id for window in town.maintenance.windows if window.approval == "required"}
 
     def is_approved(host: str, answer: Answer) -> bool:
+        if asked.job.takes_back is not None:
+            return True  # people start it, and it has no plan
         return bool(set(answer.windows) - required) or approved.get(host) in answer.windows
 
-    return Question(
+    order = ordered(asked.groups)
+    chains = Chains({one.id: one.needs for one in town.systems if one.needs}, asked.groups, order)
+    settled = {claim.host for claim in mine if claim.settled_at is not None}
+    batch = [host for host in asked.hosts if host in order.of]
+    wanted_hosts = frozenset(batch).union(*(chains.before(host) for host in batch)) - settled
+    work = planned_work(ledger, asked.job, town.patch, wanted_hosts, history, now)
+    question = Question(
         town=town.id,
         run=asked.run,
         job=asked.job.name,
@@ -122,22 +149,37 @@ def _question(
         halt=town.maintenance.halt,
         claims=list(recent.values()),
         live=open_claims(connection, now),
-        calendar=lambda host: calendar.may(asked.job.name, host, now, asked.groups),
-        need=_needs(asked, history, mine),
+        calendar=lambda host: calendar.may(asked.job.in_windows, host, now, asked.groups),
+        need=_needs(asked, history, mine, work),
         override=_override(town, calendar, asked, now),
         approved=is_approved,
         cancelled=(state.runs / asked.run / "cancel").exists(),
         overridden_by="" if asked.override is None else asked.override.approver,
+        before=chains.before,
+        coming=asked.coming,
+        soak=timedelta(0) if asked.check or asked.job.takes_back else town.maintenance.soak,
+        unapproved=unapproved,
+        proof=asked.job.takes_back is None,
     )
+    return question, work
 
 
-def _needs(asked: Ask, history: Sequence[Claim], mine: Sequence[Claim]) -> Callable[[str], Need]:
+def _taken_back(connection: sa.Connection, job: Job, since: str) -> dict[str, Claim]:
+    """Hosts where people have the job's work taken back, or had: whatever came of that, the work was not well."""
+    jobs = [other.name for other in JOBS.values() if other.takes_back == job.name]
+    claims = [claim for name in jobs for claim in recent_claims(connection, name, moment(since))]
+    return {claim.id: replace(claim, outcome="rolled_back") for claim in claims if claim.outcome not in UNTOUCHED}
+
+
+def _needs(
+    asked: Ask, history: Sequence[Claim], mine: Sequence[Claim], work: Callable[[str], Work]
+) -> Callable[[str], Need]:
     """What a host needs, by its own history, else its ring's, else the job's usual effort."""
     samples: dict[str, list[Sample]] = {}
     for claim in reversed(history):
         if claim.seconds is not None:
-            work = Work(None, claim.packages, claim.megabytes, claim.reboot)
-            samples.setdefault(claim.host, []).append(Sample(claim.host, work, claim.seconds))
+            done = Work(None, claim.packages, claim.megabytes, claim.reboot)
+            samples.setdefault(claim.host, []).append(Sample(claim.host, done, claim.seconds))
     order = ordered(asked.groups)
     of_ring: dict[str, list[Sample]] = {}
     for host, own in samples.items():
@@ -148,18 +190,18 @@ def _needs(asked: Ask, history: Sequence[Claim], mine: Sequence[Claim]) -> Calla
     load = load_factor([(claim.expected, claim.seconds) for claim in mine if claim.seconds is not None])
 
     def need(host: str) -> Need:
-        return estimate(Work(None), samples.get(host, []), pools[order.of[host]], effort).need(load)
+        return estimate(work(host), samples.get(host, []), pools[order.of[host]], effort).need(load)
 
     return need
 
 
-def _approved(ledger: Ledger, town: Town, run: str, now: datetime) -> dict[str, str]:
+def _approved(ledger: Ledger, town: Town, entries: Iterable[Entry], now: datetime) -> dict[str, str]:
     """The hosts that this run's approvals name, each with the window in which it was approved.
 
     An approval of a plan that has changed since counts for nothing, and neither does one for an opening that is over:
     a run that is resumed a week later, or another one under its name, wants its own.
     """
-    told = [entry for entry in ledger.of_run(run) if entry.kind in ("plan", "approval") and entry.status == "accepted"]
+    told = [entry for entry in entries if entry.kind in ("plan", "approval") and entry.status == "accepted"]
     plan = next((entry.body for entry in reversed(told) if entry.kind == "plan"), None)
     bodies = ledger.bodies(told)
     opening = bodies.get(plan or "")
@@ -196,7 +238,13 @@ def _override(town: Town, calendar: Calendar, asked: Ask, now: datetime) -> Call
     return allowed
 
 
-def _claim(connection: sa.Connection, asked: Ask, verdicts: dict[str, Verdict], now: datetime) -> None:
+def _claim(
+    connection: sa.Connection,
+    asked: Ask,
+    verdicts: dict[str, Verdict],
+    work: Callable[[str], Work],
+    now: datetime,
+) -> None:
     opened = [verdict for verdict in verdicts.values() if verdict.opens]
     if not opened:
         return
@@ -219,7 +267,9 @@ def _claim(connection: sa.Connection, asked: Ask, verdicts: dict[str, Verdict], 
         until = verdict.until or now
         if verdict.claim is None:
             expected = verdict.need.typical if verdict.need is not None else 0.0
-            new.append(_new_claim(asked, verdict.host, verdict.window or "", now, until, expected))
+            claim = _new_claim(asked, verdict.host, verdict.window or "", now, until, expected)
+            planned = work(verdict.host)
+            new.append(replace(claim, packages=planned.packages, megabytes=planned.megabytes, reboot=planned.reboot))
         else:
             extend_claim(connection, verdict.claim.id, max(until, moment(verdict.claim.until)))
     add_claims(connection, new)
@@ -249,6 +299,7 @@ def _document(town: Town, asked: Ask, verdict: Verdict, now: datetime) -> Docume
         "ring": verdict.ring,
         "until": None if verdict.until is None else stamp(verdict.until),
         "next": None if verdict.next is None else [stamp(verdict.next.start), stamp(verdict.next.end)],
+        "waits_until": None if verdict.waits is None else stamp(verdict.waits),
         "needed_seconds": None if need is None else round(need.seconds, 1),
         "reserve_seconds": None if need is None else round(need.reserve, 1),
         "basis": None if need is None else printable(need.basis, 200),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import get_args
 
 from civicops.ledger.claims import WHOLE_TOWN, Claim
@@ -17,8 +17,8 @@ WITHOUT_RING = "broad"
 """The ring of a host that is in no group `ring_NAME`."""
 
 GOOD = "done"
-_UNTOUCHED = ("refused",)
-"""Outcomes of hosts that were opened and to which nothing was done after all."""
+UNTOUCHED = ("refused", "blocked")
+"""Outcomes of hosts that were opened and to which nothing was done after all: neither harm nor proof."""
 
 Groups = Mapping[str, Collection[str]]
 
@@ -57,12 +57,15 @@ class Health:
         self._order, self._halt, self._run = order, halt, run
         self.newest: dict[str, Claim] = {}
         for claim in sorted(claims, key=lambda one: one.opened_at):
-            if claim.host != WHOLE_TOWN and claim.outcome not in _UNTOUCHED:
+            if claim.host != WHOLE_TOWN and claim.outcome not in UNTOUCHED:
                 self.newest[claim.host] = claim
         self._harmed = {host for host, claim in self.newest.items() if harmed(claim, now)}
 
-    def refusal(self, ring: str) -> tuple[str, str] | None:
-        """Why no host of a ring may be opened now, as a code and a line for people; None where one may."""
+    def refusal(self, ring: str, *, proof: bool = True) -> tuple[str, str] | None:
+        """Why no host of a ring may be opened now, as a code and a line for people; None where one may.
+
+        `proof`: whether a canary must have been done well first.
+        """
         so_far = [*self._order.former(ring), ring]
         # What its own ring came to another night stops nobody: tonight it is tried again.
         tonight = {host for host in self._order.rings[ring] if host in self._harmed and self._of_run(host)}
@@ -86,7 +89,7 @@ class Health:
                 f"({few(bad)}), {allowed} allowed"
             )
         canaries = self._order.rings["canary"]
-        if ring != "canary" and canaries and not any(self._done(host) for host in canaries):
+        if proof and ring != "canary" and canaries and not any(self._done(host) for host in canaries):
             return "canary", (
                 f"no host of the ring canary has been done well in the last {_days(self._halt)}: "
                 f"{few(sorted(canaries))} come first"
@@ -96,6 +99,16 @@ class Health:
     def harmed_now(self, hosts: Iterable[str]) -> list[str]:
         """Those of the hosts that came to harm in this run."""
         return sorted(host for host in hosts if host in self._harmed and self._of_run(host))
+
+    def soaked_until(self, ring: str, soak: timedelta) -> datetime | None:
+        """Until when the rings before one are watched: from the end of their newest work in this run."""
+        former = self._order.former(ring)
+        ends = [
+            moment(claim.settled_at)
+            for host, claim in self.newest.items()
+            if claim.settled_at is not None and claim.run == self._run and self._order.of.get(host) in former
+        ]
+        return max(ends) + soak if ends and soak else None
 
     def _of_run(self, host: str) -> bool:
         return self.newest[host].run == self._run

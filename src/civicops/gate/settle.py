@@ -33,10 +33,13 @@ def settle(
     if not mine:
         return frozenset()
     outcomes, going_on = _outcomes(ledger, run, mine)
-    settled = [outcomes[claim.host] for claim in mine if claim.host in outcomes]
+    for claim in mine:
+        if claim.host in outcomes:
+            settlement, at = outcomes[claim.host]
+            # The moment at which its answer came home, not the one at which somebody asks: a ring is watched from then.
+            settle_claims(connection, [settlement], min(at, now))
     if ended:
-        settled += [Settlement(claim.id, "done") for claim in mine if claim.host == WHOLE_TOWN]
-    settle_claims(connection, settled, now)
+        settle_claims(connection, [Settlement(claim.id, "done") for claim in mine if claim.host == WHOLE_TOWN], now)
     return frozenset(going_on)
 
 
@@ -46,9 +49,11 @@ def settle_run(ledger: Ledger, run: str, now: datetime) -> None:
         settle(ledger, connection, run, now, ended=True)
 
 
-def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> tuple[dict[str, Settlement], set[str]]:
-    """By host, how the work under its claim ended, told by its newest document or contact since it was opened; and
-    the hosts where it may still go on."""
+def _outcomes(
+    ledger: Ledger, run: str, claims: Iterable[Claim]
+) -> tuple[dict[str, tuple[Settlement, datetime]], set[str]]:
+    """By host, how the work under its claim ended and when that was told, by its newest document or contact since it
+    was opened; and the hosts where it may still go on."""
     by_host = {claim.host: claim for claim in claims if claim.host != WHOLE_TOWN}
     told = [
         entry
@@ -56,12 +61,13 @@ def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> tuple[dict[s
         if (claim := by_host.get(entry.host)) is not None and _tells(entry, claim) and not entry.check
     ]
     bodies = ledger.bodies(told)
-    found: dict[str, Settlement] = {}
+    found: dict[str, tuple[Settlement, datetime]] = {}
     going_on: set[str] = set()
     for entry in told:
         claim, body = by_host[entry.host], bodies.get(entry.body) or {}
+        at = moment(entry.collected_at)
         if entry.status == "rejected":
-            found[entry.host] = Settlement(claim.id, "failed")
+            found[entry.host] = Settlement(claim.id, "failed"), at
             continue
         outcome = str(body.get("outcome", "failed"))
         if entry.kind == "contact":
@@ -72,14 +78,13 @@ def _outcomes(ledger: Ledger, run: str, claims: Iterable[Claim]) -> tuple[dict[s
             found.pop(entry.host, None)
             continue
         going_on.discard(entry.host)
-        at = moment(entry.collected_at)
         # The host says itself whether it ended in time; what came home much later, without anybody having been away,
         # is late all the same.
         if outcome == "done" and not body.get("adopted") and at > moment(claim.until) + _POLLED_WITHIN:
             outcome = "overrun"
         whole = outcome in _WHOLE and not body.get("adopted")
         seconds = (at - moment(claim.opened_at)).total_seconds() if whole else None
-        found[entry.host] = Settlement(claim.id, outcome, seconds)
+        found[entry.host] = Settlement(claim.id, outcome, seconds), at
     return found, going_on
 
 

@@ -61,6 +61,8 @@ class RunRequest:
     window: str | None = None
     window_start: str | None = None
     run: str | None = None
+    rollback_of: str | None = None
+    """Of the job rollback: the run whose changes are taken back; None takes back each host's newest."""
 
     @property
     def inventory(self) -> Path:
@@ -187,6 +189,8 @@ def _prepare(
     if request.override_window:
         environment["CIVICOPS_OVERRIDE_WINDOW"] = request.override_window
         environment["CIVICOPS_APPROVER"] = request.approver or ""
+    if request.rollback_of:
+        environment["CIVICOPS_ROLLBACK_OF"] = request.rollback_of
     # ansible-runner starts from this process's environment; for that moment, it is the run's own.
     with _environment(environment):
         return ansible_runner.interface.init_runner(

@@ -6,6 +6,7 @@ runs/RUN/approved       there once somebody has approved a plan of it
 runs/RUN/begun          there once the run has begun
 runs/RUN/journal.jsonl  one line per event, of every attempt
 runs/RUN/result.json    how it ended; missing while it runs, or when it was killed
+runs/RUN/waits.json     for whose yes to a ring it waits, while it does
 runs/RUN/told           there once people were told that it was lost
 runs/RUN/lock           held by the process that runs it
 runs/RUN/cancel         there once somebody has asked for the run to be cancelled
@@ -50,6 +51,7 @@ class RunOrder:
     window_start: str | None = None
     override_window: str | None = None
     approver: str | None = None
+    rollback_of: str | None = None
 
 
 @dataclass(frozen=True)

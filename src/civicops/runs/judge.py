@@ -105,6 +105,7 @@ class _Told:
         self.finished = False
         self.work: dict[str, str] = {}
         self._refused: dict[str, str] = {}
+        self._unchanged: set[str] = set()
         accepted = [entry for entry in entries if entry.status != "rejected"]
         bodies = ledger.bodies(entry for entry in accepted if _worth_reading(entry))
         for entry in accepted:
@@ -123,6 +124,9 @@ class _Told:
             self._take_gate(entry.host, body)
         elif _is_work(entry):
             self.work[entry.host] = body["outcome"]
+            self._unchanged.discard(entry.host)
+            if _changed_nothing(body):
+                self._unchanged.add(entry.host)
             if body["outcome"] != "done":
                 self.reasons[entry.host] = str(body.get("reason") or body["outcome"])
         elif entry.host:
@@ -159,10 +163,17 @@ class _Told:
                 self.reasons[host] = reason
         for host, outcome in self.work.items():
             if self.hosts.get(host) != "unreachable":
-                self.hosts[host] = _WORK.get(outcome, "failed")
+                unchanged = outcome == "done" and host in self._unchanged
+                self.hosts[host] = "ok" if unchanged else _WORK.get(outcome, "failed")
         self.hosts |= dict.fromkeys(self.rejected, "failed")
         self.reasons |= {host: f"its answer was refused: {reason}" for host, reason in self.rejected.items()}
         self.next = {host: when for host, when in self.next.items() if self.hosts.get(host) == "deferred"}
+
+
+def _changed_nothing(body: dict[str, Any]) -> bool:
+    """Whether a host's work says of itself that there was none to do; work that says nothing of changes makes some."""
+    changes = body.get("changes")
+    return changes is not None and not changes["rows"] and not (body.get("reboot") or {}).get("done")
 
 
 def _is_work(entry: Entry) -> bool:

@@ -7,6 +7,7 @@ the approval is void and the new plan wants its own.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from civicops.calendar import load_calendar, matching
+from civicops.gate.planned import pending_updates, selected
 from civicops.gate.rings import ordered
 from civicops.jobs import JOBS, Job
 from civicops.ledger.documents import Document, canonical
@@ -23,7 +25,7 @@ from civicops.ledger.store import Ledger
 from civicops.moments import stamp
 from civicops.runs.engine import RunRequest
 from civicops.runs.inventory import read_groups
-from civicops.runs.journal import RunOrder, mark_approved, read_plan, read_run, write_plan
+from civicops.runs.journal import NoSuchRunError, RunOrder, mark_approved, read_plan, read_run, write_plan
 from civicops.runs.judge import RunResult
 from civicops.runs.observers import RunObserver
 from civicops.runs.start import PlanChangedError, RunError, RunLockedError, new_run_id, start
@@ -34,8 +36,13 @@ from civicops.town.model import Window
 
 _AHEAD = timedelta(days=400)
 
-Changes = Callable[[Ledger, list[str]], dict[str, list[str]]]
+Changes = Callable[[Town, Ledger, list[str]], dict[str, list[str]]]
 """What a job would change, one line per change, for each of the hosts."""
+
+_MOST_LINES = 200
+_LONGEST_LINE = 400
+# Characters of all lines of a plan, as JSON; a plan's document has 4 MiB at most.
+_MOST_TEXT = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,57 @@ class Planned:
     sha256: str
 
 
-def _waits(_ledger: Ledger, hosts: list[str]) -> dict[str, list[str]]:
+def _waits(_town: Town, _ledger: Ledger, hosts: list[str]) -> dict[str, list[str]]:
     return {host: ["waits, and changes nothing"] for host in hosts}
 
 
-CHANGES: dict[str, Changes] = {"wait": _waits}
+def _patches(town: Town, ledger: Ledger, hosts: list[str]) -> dict[str, list[str]]:
+    """By each host's newest word on its pending updates. No moment is in it: a plan is new only if its work is."""
+    newest = pending_updates(ledger, datetime.now(UTC))
+    entries = {host: newest[host] for host in hosts if host in newest}
+    bodies = ledger.bodies(entries.values())
+    room = max(_MOST_TEXT // max(1, len(hosts)), 1000)
+    unknown = [f"not known: civicops run patch_stage {town.id} first"]
+    changes = {}
+    for host in hosts:
+        body = bodies.get(entries[host].body) if host in entries else None
+        changes[host] = unknown if body is None else _bounded(_updates_of(body, town), room)
+    return changes
+
+
+def _updates_of(body: dict[str, Any], town: Town) -> list[str]:
+    packages = []
+    for row in selected(body):
+        before = "new" if row["from"] is None else row["from"]
+        packages.append(f"{row['name']} {before} -> {row['to']}" + (" (security)" if row["security"] is True else ""))
+    told = sorted(packages) or ["nothing is to be installed"]
+    expected = body["reboot"]["expected"]
+    if town.patch.reboot == "never":
+        told += ["reboot wanted, and never done here"] if expected is True else []
+    elif expected is not False:
+        told.append("reboot expected" if expected is True else "whether a reboot is wanted is not known")
+    if packages and body["rollback"]["possible"] is not True:
+        missing = sorted(map(str, body["rollback"]["missing"]))
+        few = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        told.append(f"not rolled back automatically: {few or 'not known whether the installed versions are kept'}")
+    told += [f"stands in the way: {one['text']}" for one in body["blockers"]]
+    return told
+
+
+def _bounded(lines: list[str], room: int) -> list[str]:
+    """The lines fit to be shown, as many as there is room for. What is left out is in the plan's hash all the same."""
+    kept: list[str] = []
+    for number, line in enumerate(lines):
+        shown = printable(line, _LONGEST_LINE)
+        room -= len(json.dumps(shown))
+        if number >= _MOST_LINES or room < 0:
+            rest = hashlib.sha256("\n".join(lines[number:]).encode("utf-8", "surrogatepass")).hexdigest()
+            return [*kept, f"and {len(lines) - number} more ({rest[:12]})"]
+        kept.append(shown)
+    return kept
+
+
+CHANGES: dict[str, Changes] = {"wait": _waits, "patch": _patches}
 """How each job's plan is made; a job that is not here can't wait for an approval."""
 
 
@@ -71,7 +124,7 @@ def make_plan(
     if limit is not None:
         hosts &= matching(limit, groups)
     with Ledger(town.id, state=state) as ledger:
-        changes = CHANGES[job.name](ledger, sorted(hosts))
+        changes = CHANGES[job.name](town, ledger, sorted(hosts))
     return {
         "job": job.name,
         "window": window.id,
@@ -110,7 +163,7 @@ def plan_run(
         window=window.id,
         window_start=stamp(starts_at),
     )
-    _record(state, order, "plan", body)
+    _record(state, order.town, order.run, order.job, "plan", body)
     write_plan(state, order, body)
     return Planned(order.run, body, plan_hash(body))
 
@@ -141,9 +194,44 @@ def approve(town: Town, state: TownState, run: str, *, by: str, sha256: str | No
         "by": printable(by, 200),
         "user": printable(user_name(), 200),
     }
-    _record(state, record.order, "approval", body)
+    _record(state, town.id, run, record.order.job, "approval", body)
     mark_approved(state, run)
     return planned
+
+
+def approve_ring(town: Town, state: TownState, run: str, ring: str, *, by: str) -> None:
+    """Say yes to a ring of a run that waits for that in its night, or will.
+
+    :raises NoSuchRunError: there is none of that id.
+    :raises RunError: nobody is asked about this ring, or the run has ended.
+    """
+    if not by.strip():
+        raise RunError("--by: name the person who approves")
+    waiting = town.maintenance.ring_approval
+    if ring not in waiting:
+        known = f"those that do: {', '.join(waiting)}" if waiting else "maintenance.ring_approval names none"
+        raise RunError(f"the ring {printable(ring, 40)!r} of {town.id} waits for nobody's yes; {known}")
+    try:
+        record = read_run(state, run)
+    except NoSuchRunError:
+        name = _job_of_foreign(town, state, run)
+        if name is None:
+            raise
+    else:
+        name = record.order.job
+        if record.state not in ("planned", "running", "lost", "cancelled"):
+            raise RunError(f"{run} is {record.state}: only a run that may go on is approved")
+    job = JOBS.get(name)
+    if job is None or job.takes_back is not None or not job.disturbs_users:
+        raise RunError(f"{run}: the job {printable(name, 40)} does not wait for anybody's yes")
+    body = {"ring": ring, "by": printable(by, 200), "user": printable(user_name(), 200)}
+    _record(state, town.id, run, name, "approval", body)
+
+
+def _job_of_foreign(town: Town, state: TownState, run: str) -> str | None:
+    """The job of a run that AWX or plain `ansible-playbook` has started, by the gate's documents; None: no such run."""
+    with Ledger(town.id, state=state) as ledger:
+        return next((entry.job for entry in ledger.of_run(run) if entry.kind == "gate" and not entry.check), None)
 
 
 def refresh(town: Town, state: TownState, run: str) -> Planned:
@@ -158,7 +246,7 @@ def refresh(town: Town, state: TownState, run: str) -> Planned:
     job, starts_at = JOBS[record.order.job], datetime.fromisoformat(record.order.window_start)
     body = make_plan(town, state, job, window=window, starts_at=starts_at, limit=record.order.limit)
     if plan_hash(body) != plan_hash(before):
-        _record(state, record.order, "plan", body)
+        _record(state, town.id, run, record.order.job, "plan", body)
         write_plan(state, record.order, body)
     return Planned(run, body, plan_hash(body))
 
@@ -208,32 +296,37 @@ def begin(request: RunRequest, state: TownState, run: str, observers: Sequence[R
 
 
 def approvals(state: TownState, run: str) -> list[dict[str, Any]]:
-    """The approvals of a run, of whichever plan, in order."""
+    """The approvals of a run, of whichever plan or ring, in order."""
     with Ledger(state.town, state=state) as ledger:
         entries = [entry for entry in ledger.of_run(run) if entry.kind == "approval" and entry.status == "accepted"]
         bodies = ledger.bodies(entries)
     return [bodies[entry.body] for entry in entries]
 
 
+def approvals_of_rings(state: TownState, run: str) -> list[dict[str, Any]]:
+    """Those of a run's approvals that say yes to a ring, in order."""
+    return [one for one in approvals(state, run) if one.get("ring")]
+
+
 def is_approved(state: TownState, run: str, sha256: str) -> bool:
     """Whether the plan with this hash was approved for this run."""
-    return any(one["plan_sha256"] == sha256 for one in approvals(state, run))
+    return any(one.get("plan_sha256") == sha256 for one in approvals(state, run))
 
 
-def _record(state: TownState, order: RunOrder, kind: str, body: dict[str, Any]) -> None:
+def _record(state: TownState, town: str, run: str, job: str, kind: str, body: dict[str, Any]) -> None:
     document = Document(
         kind=kind,
         version=1,
         id=str(uuid.uuid4()),
-        town=order.town,
+        town=town,
         host="",
         target=None,
-        run=order.run,
-        job=order.job,
+        run=run,
+        job=job,
         check=False,
         attempt=1,
         collected_at=now(),
         body=body,
     )
-    with Ledger(order.town, state=state) as ledger:
+    with Ledger(town, state=state) as ledger:
         ledger.append([document])

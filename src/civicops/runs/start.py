@@ -25,7 +25,7 @@ from civicops.runs.last import Last, counted, write_last
 from civicops.runs.observers import RunEvent, RunObserver, What
 from civicops.runs.orphans import end_orphans
 from civicops.runs.rotate import rotate
-from civicops.runs.tell import note_end
+from civicops.runs.tell import RingAsking, note_end
 from civicops.state import TownState, locked, user_name, write_durably
 
 __all__ = [
@@ -84,6 +84,7 @@ def start(request: RunRequest, state: TownState, observers: Sequence[RunObserver
         window_start=request.window_start,
         override_window=request.override_window,
         approver=request.approver,
+        rollback_of=request.rollback_of,
     )
     return _execute(request, state, order, observers, what="begun", remaining=lambda: None)
 
@@ -108,6 +109,7 @@ def resume(request: RunRequest, state: TownState, run: str, observers: Sequence[
         check=order.check,
         override_window=order.override_window,
         approver=order.approver,
+        rollback_of=order.rollback_of,
         window=order.window,
         window_start=order.window_start,
         run=run,
@@ -142,8 +144,10 @@ def _execute(
         journal = Journal(state, order)
         interrupted = stack.enter_context(interruptible())
         disturbs = request.job.disturbs_users
+        asking = RingAsking(request.town, state, run)
 
         def stop_wanted() -> bool:
+            asking.look()
             if interrupted.is_set() and not journal.cancel_wanted():
                 journal.ask_to_cancel()
             # What has begun on hosts comes to its end; the gate, which looks for the same mark, opens nothing more.
@@ -164,6 +168,7 @@ def _execute(
             _conclude(state, order.job, journal, result)
             raise RunError(f"Ansible ended with status {ended.status} before a host was asked: {message}")
         with suppress(OSError):  # a full disk: the end is written down if it can be, and shown in any case
+            asking.end()
             note_end(request.town, state, result, datetime.now(UTC))
         _conclude(state, order.job, journal, result)
         rotate(state)

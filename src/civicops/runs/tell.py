@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from civicops.alerts import Notice, deliver, raise_notice
 from civicops.exit_status import ExitStatus
+from civicops.gate.waiting import mark, marked
 from civicops.runs.judge import MISSED, RunResult
-from civicops.state import TownState
+from civicops.state import StateError, TownState
 from civicops.town import Town
 
 if TYPE_CHECKING:
@@ -57,6 +60,67 @@ def tell_approved(town: Town, state: TownState, planned: Planned, by: str, now: 
     subject = f"{town.name}: {planned.body['job']} was approved"
     raise_notice(town, state, Notice("approval", _key(planned), subject, text, resolved=True), now)
     deliver(town, state, now)
+
+
+class RingAsking:
+    """Asks the town's people for their yes to a ring, once for each that a run comes to wait for.
+
+    The gate, which waits, leaves a mark; this is looked at by the run's own process each second, and must not hold it
+    up: messages are sent by a thread.
+    """
+
+    def __init__(self, town: Town, state: TownState, run: str) -> None:
+        self._town, self._state, self._run = town, state, run
+        self._asked: set[str] = set()
+        if town.maintenance.ring_approval:
+            mark(state, run, None)  # what a killed attempt has left
+
+    def look(self) -> None:
+        """Ask, if the run waits for a ring about which nobody was asked yet."""
+        if not self._town.maintenance.ring_approval:
+            return
+        found = marked(self._state, self._run)
+        rings = [ring for ring in found[0] if ring not in self._asked] if found is not None else []
+        if found is None or not rings:
+            return
+        self._asked |= set(rings)
+        now = datetime.now(UTC)
+        with suppress(OSError, StateError):  # a full disk: the run waits on, and says so on its display
+            for ring in rings:
+                notice = _ring_notice(self._town, self._run, ring, f"until {found[1][:16]}Z at most.")
+                raise_notice(self._town, self._state, notice, now)
+            Thread(target=_send, args=(self._town, self._state, now), daemon=True).start()
+
+    def end(self) -> None:
+        """Nobody's yes is waited for any more, as the run has ended."""
+        mark(self._state, self._run, None)
+        for ring in self._town.maintenance.ring_approval:
+            subject = f"{self._town.name}: the ring {ring} waits for nobody any more"
+            notice = Notice("approval", f"ring:{self._run}:{ring}", subject, f"{self._run} has ended.", resolved=True)
+            raise_notice(self._town, self._state, notice, datetime.now(UTC))
+
+
+def _send(town: Town, state: TownState, now: datetime) -> None:
+    with suppress(OSError, StateError):
+        deliver(town, state, now)
+
+
+def tell_ring_approved(town: Town, state: TownState, run: str, ring: str, by: str, now: datetime) -> None:
+    """Tell those who were asked that somebody has said yes."""
+    subject = f"{town.name}: the ring {ring} was approved"
+    text = f"{by} has said yes to the ring {ring} of {run}."
+    raise_notice(town, state, Notice("approval", f"ring:{run}:{ring}", subject, text, resolved=True), now)
+    deliver(town, state, now)
+
+
+def _ring_notice(town: Town, run: str, ring: str, until: str) -> Notice:
+    lines = [
+        f"The rings before {ring} are done; {run} waits for somebody's yes to the ring {ring}, {until}",
+        "",
+        f"See how it went:  civicops runs {town.id} show {run}",
+        f"Say yes:          civicops runs {town.id} approve {run} --ring {ring} --by NAME",
+    ]
+    return Notice("approval", f"ring:{run}:{ring}", f"{town.name}: the ring {ring} waits for a yes", "\n".join(lines))
 
 
 def _key(planned: Planned) -> str:
