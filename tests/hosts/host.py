@@ -91,6 +91,11 @@ class Host:
         host.wait_ready()
         return host
 
+    @property
+    def machine(self) -> str:
+        """The address of the machine that the tests run on, as this host sees it."""
+        return f"{self.address.rpartition('.')[0]}.1"
+
     # --- asking -------------------------------------------------------------
 
     def run(
