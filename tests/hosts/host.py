@@ -281,7 +281,10 @@ class Host:
 
     def with_security_updates(self) -> Host:
         """Add the security archive and fetch the lists, so that real security updates are pending."""
-        self.write("/etc/apt/sources.list.d/security.list", security_source(self.release, Mirror.of_this_machine()))
+        self.write(
+            "/etc/apt/sources.list.d/security.list",
+            security_source(self.release.partition("-")[0], Mirror.of_this_machine()),
+        )
         self.run(APT_UPDATE, timeout=300)
         return self
 

@@ -10,6 +10,7 @@ from ansible_collections.civicops.town.plugins.module_utils._host_info.updates i
 
 from tests.hosts import repository
 from tests.hosts.conftest import MakeTown
+from tests.hosts.dnf import RpmRepository
 from tests.hosts.host import Host
 from tests.hosts.repository import Repository
 
@@ -156,3 +157,39 @@ def test_the_mirror_fails_in_every_way(mirror: Repository, patched: Host) -> Non
     mirror.publish()
     mirror.refresh(patched)
     assert "Version '1.1' for 'fv-web' was not found" in told()
+
+
+def test_a_dnf_host(make_town: MakeTown) -> None:
+    host = make_town(hosts={"rpm1": "bookworm-dnf"}).host("rpm1")
+    repo = RpmRepository(host)
+    repo.enable([f"{name}-1.0" for name in ("fv-rpm", "fv-rpm-post", "fv-rpm-pre", "fv-rpm-conf")])
+
+    def installed() -> dict[str, str]:
+        lines = host.run("env -u HOME rpm -qa --qf '%{NAME} %{VERSION}\\n'").stdout.splitlines()
+        return dict(line.split() for line in lines)
+
+    assert set(installed().values()) == {"1.0"}
+    pending = host.run("dnf -q check-update", check=False)
+    assert pending.returncode == 100
+    assert len(pending.stdout.split()) == 4 * 3
+    security = host.run("dnf -q updateinfo list --security").stdout
+    assert security.split() == ["FV-2026:0001", "Important/Sec.", "fv-rpm-1.1-1.noarch"]
+
+    host.run("dnf -q -y upgrade --security")
+    assert {name for name, version in installed().items() if version == "1.1"} == {"fv-rpm"}
+    done = host.run("dnf -y upgrade fv-rpm-post")
+    assert "%post(fv-rpm-post-1.1-1.noarch) scriptlet failed" in done.stdout + done.stderr
+    assert host.run("dnf -y upgrade fv-rpm-pre", check=False).returncode == 1
+    assert (installed()["fv-rpm-post"], installed()["fv-rpm-pre"]) == ("1.1", "1.0")
+    host.append("/etc/fv-rpm.conf", "local = yes\n")
+    host.run("dnf -q -y upgrade fv-rpm-conf")
+    assert host.read("/etc/fv-rpm.conf") == b"# fv-rpm-conf 1.0\nlocal = yes\n"
+    assert host.read("/etc/fv-rpm.conf.rpmnew") == b"# fv-rpm-conf 1.1\n"
+
+    host.run("dnf -q -y downgrade fv-rpm")
+    assert installed()["fv-rpm"] == "1.0"
+    repo.stop()
+    assert host.run("dnf -q -y upgrade fv-rpm", check=False).returncode == 1
+    repo.start()
+    repo.withdraw("fv-rpm", "1.1")
+    assert "fv-rpm-1.1" not in host.run("dnf -q repoquery fv-rpm").stdout
