@@ -91,6 +91,11 @@ class Host:
         host.wait_ready()
         return host
 
+    @property
+    def machine(self) -> str:
+        """The address of the machine that the tests run on, as this host sees it."""
+        return f"{self.address.rpartition('.')[0]}.1"
+
     # --- asking -------------------------------------------------------------
 
     def run(
@@ -276,7 +281,10 @@ class Host:
 
     def with_security_updates(self) -> Host:
         """Add the security archive and fetch the lists, so that real security updates are pending."""
-        self.write("/etc/apt/sources.list.d/security.list", security_source(self.release, Mirror.of_this_machine()))
+        self.write(
+            "/etc/apt/sources.list.d/security.list",
+            security_source(self.release.partition("-")[0], Mirror.of_this_machine()),
+        )
         self.run(APT_UPDATE, timeout=300)
         return self
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.hosts import podman
 from tests.hosts.tools import HostsUnavailable, cache_dir, locked, run
 
 RELEASES = ("bullseye", "bookworm", "trixie")
+# A release with more packages of its own archive; the part before the dash is the release.
+VARIANTS = {"bookworm-dnf": ("dnf", "python3-dnf", "rpm", "createrepo-c")}
 OPS_PASSWORD = "correct horse battery"
 LISTS_MAX_AGE = 7 * 86400
 APT_UPDATE = "apt-get -qq -o APT::Update::Error-Mode=any update"
@@ -98,17 +101,31 @@ def ensure_image(release: str, *, updates: bool = False) -> str:
 
     With `updates` the lists of main and of the security archive are present, and security updates are pending.
     """
+    if release in VARIANTS and not updates:
+        return _variant(release)
     if release not in RELEASES:
-        raise ValueError(f"no image for {release!r}: there are {', '.join(RELEASES)}")
+        raise ValueError(
+            f"no image for {release!r}: there are {', '.join((*RELEASES, *VARIANTS))}; these have no lists"
+        )
     with locked(f"image-{release}"):
         mirror = Mirror.of_this_machine()
         name = f"localhost/civicops-{release}:latest"
-        key = hashlib.sha256(repr((release, PACKAGES, CUSTOMIZE, mirror)).encode()).hexdigest()[:16]
+        key = hash_of(release, PACKAGES, CUSTOMIZE, mirror)
         if _label(name, "civicops.key") != key:
             tar = _tar(release, key, mirror)
             run(["podman", "import", "--quiet", "--change", f"LABEL civicops.key={key}", str(tar), name], timeout=300)
             run(["podman", "image", "prune", "-f", "--filter", "label=civicops.key"], check=False)
         return _with_lists(release, name, key, mirror) if updates else name
+
+
+def hash_of(*parts: object) -> str:
+    """Sixteen characters that change with any of the parts: what an image was made from."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def image_key(image: str) -> str:
+    """What an image of ours was made from."""
+    return _label(image, "civicops.key")
 
 
 def ensure_images(releases: Iterable[str] = RELEASES) -> None:
@@ -144,16 +161,43 @@ def _with_lists(release: str, base: str, key: str, mirror: Mirror) -> str:
     made = _label(name, "civicops.made")
     if _label(name, "civicops.key") == key and made and time.time() - int(made) < LISTS_MAX_AGE:
         return name
-    builder = f"civicops-build-{release}"
+    script = f"cat > /etc/apt/sources.list.d/security.list && {APT_UPDATE}"
+    with built(f"{release}-updates", base, script, stdin=security_source(release, mirror)) as builder:
+        _commit(builder, name, key)
+    return name
+
+
+def _variant(variant: str) -> str:
+    """The release's image with the variant's packages, and no package lists."""
+    base = ensure_image(variant.partition("-")[0])
+    name, key = f"localhost/civicops-{variant}:latest", hash_of(image_key(base), VARIANTS[variant])
+    with locked(f"image-{variant}"):
+        if _label(name, "civicops.key") != key:
+            with built(variant, base, install_script(VARIANTS[variant])) as builder:
+                _commit(builder, name, key)
+    return name
+
+
+def install_script(packages: Iterable[str]) -> str:
+    """Install packages and leave neither lists nor downloads."""
+    install = "env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install"
+    return f"{APT_UPDATE}; {install} {' '.join(packages)}; apt-get clean; rm -rf /var/lib/apt/lists/*"
+
+
+@contextmanager
+def built(name: str, base: str, script: str, *, stdin: str | None = None) -> Iterator[str]:
+    """A container in which a script has changed the image, named for `podman commit` or `export`; removed after."""
+    builder = f"civicops-build-{name}"
     run(["podman", "rm", "-f", "-i", builder])
     podman.ensure_network()
-    script = f"cat > /etc/apt/sources.list.d/security.list && {APT_UPDATE}"
-    command = [*podman.launch(), "-i", "--name", builder, base, "sh", "-ec", script]
     try:
-        run(command, stdin=security_source(release, mirror), timeout=300)
-        labels = [f"LABEL civicops.key={key}", f"LABEL civicops.made={int(time.time())}"]
-        changes = [part for label in labels for part in ("--change", label)]
-        run(["podman", "commit", "--quiet", *changes, builder, name], timeout=300)
+        run([*podman.launch(), "-i", "--name", builder, base, "sh", "-ec", script], stdin=stdin, timeout=600)
+        yield builder
     finally:
         run(["podman", "rm", "-f", "-i", builder], check=False)
-    return name
+
+
+def _commit(builder: str, name: str, key: str) -> None:
+    labels = [f"LABEL civicops.key={key}", f"LABEL civicops.made={int(time.time())}"]
+    changes = [part for label in labels for part in ("--change", label)]
+    run(["podman", "commit", "--quiet", *changes, builder, name], timeout=300)
