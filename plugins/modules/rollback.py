@@ -124,11 +124,19 @@ def first(params: Dict[str, Any], place: Place, check: bool) -> Dict[str, Any]:
     """What is to be taken back here, or why nothing is; raises ManagerError, WorkError."""
     manager = manager_of(params["manager"])
     runs = patched_runs(place)
+    nothing = {"columns": ["name", "arch", "before", "after"], "rows": []}
     if params["of"] and params["of"] not in runs:
         told = f"{params['of']} has installed nothing here, or was taken back before"
-        return {"outcome": "done", "reason": told, "manager": manager.name, "of_run": params["of"]}
+        return {
+            "outcome": "done",
+            "reason": told,
+            "manager": manager.name,
+            "of_run": params["of"],
+            "changes": nothing,
+        }
     if not runs:
-        return {"outcome": "done", "reason": "no run has installed anything here", "manager": manager.name}
+        told = "no run has installed anything here that was not taken back"
+        return {"outcome": "done", "reason": told, "manager": manager.name, "changes": nothing}
     of_run = params["of"] or runs[0]
     folder = place.of(of_run, "patch", make=False)
     if check:

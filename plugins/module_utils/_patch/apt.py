@@ -84,6 +84,7 @@ class Apt:
         for extra in more:
             mine = known.get(extra.key)
             if mine is None:
+                extra.selected = True
                 updates.append(extra)
                 known[extra.key] = extra
             else:
@@ -292,7 +293,7 @@ class Apt:
         status, output = run([*command, *words], None)
         print(output, flush=True)
         # apt takes what is named for wanted by hand, and what it brings with it for automatic.
-        self._mark("auto", before - self.marks())
+        self._mark("auto", (before | {one.name for one in plan.install if one.current is None}) - self.marks())
         if status != 0:
             raise ManagerError(f"apt-get: {why(output)}")
 

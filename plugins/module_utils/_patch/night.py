@@ -274,6 +274,7 @@ class Night:
 
     def _transaction_failed(self, plan: Plan, problem: str) -> None:
         """What went wrong may be over (a lock, a full disk): where all is as wanted, it is told, else taken back."""
+        self._wait_for_the_boot("recover")
         with self._phase("repair"):
             left = self.manager.repair()
         now = self.manager.installed()
@@ -298,6 +299,7 @@ class Night:
 
     def _finish(self) -> None:
         """After the installation: the reboot where one is wanted, else the services; then whether it is well."""
+        self._wait_for_the_boot("after")
         told = self.details["reboot"]
         told["wanted"], told["reasons"] = services.wanted(self.manager.reboot_reasons())
         if told["wanted"] and self.request["reboot"] == "when_wanted":
@@ -323,6 +325,14 @@ class Night:
         self.details.pop("_next")
         self.details.pop("_reboot_at")
         self.details["reboot"]["why_not"] = problem
+
+    def _wait_for_the_boot(self, then: str) -> None:
+        """Where somebody restarts the host meanwhile: go on after it, with another piece of work."""
+        if services.going_down():
+            self._tell("somebody has asked for a restart of the host meanwhile")
+            self.details["_reboot_at"] = time.time()
+            self.details["_next"] = then
+            raise self._ended("done", "it is being restarted")
 
     def _settled(self) -> None:
         """Wait until the units of a boot have started, or failed to."""
@@ -369,6 +379,7 @@ class Night:
 
     def _red(self, reason: str) -> None:
         """Not well, for this reason: taken back where that is allowed and possible."""
+        self._wait_for_the_boot("after")
         self.details["_red"] = reason
         told = self.details["rollback"]
         if snapshot.read_json(self.base, BEFORE) is None:

@@ -201,6 +201,11 @@ def booting() -> bool:
     return _run(["systemctl", "is-system-running"], 30.0)[1].strip() in ("initializing", "starting")
 
 
+def going_down() -> bool:
+    """Whether somebody has asked for a shutdown or a reboot: services are stopped then, and nothing can be judged."""
+    return has_systemd() and _run(["systemctl", "is-system-running"], 30.0)[1].strip() == "stopping"
+
+
 def reload() -> None:
     """Have systemd read its units anew, after files of theirs were put back."""
     if has_systemd():
