@@ -69,8 +69,8 @@ class Question:
     soak: timedelta = timedelta(0)
     # The rings that want somebody's yes, and have none.
     unapproved: Collection[str] = ()
-    # Whether later rings want a canary that was done well.
-    proof: bool = True
+    # Whether rings come one after the other, behind a canary that was done well.
+    in_turn: bool = True
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ class _Decision:
             )
             return Verdict(host, "approval", reason, window=allowed.window, ring=ring)
         if ring not in self._rings:
-            self._rings[ring] = self._health.refusal(ring, proof=asked.proof)
+            self._rings[ring] = self._health.refusal(ring, proof=asked.in_turn)
         if (stop := self._rings[ring]) is not None:
             halted: Code = "canary" if stop[0] == "canary" else "halt"
             hint = "" if halted == "canary" else "; once that is put right, begin again with that ring (docs/gate.md)"
             return Verdict(host, halted, stop[1] + hint, next=answer.next, ring=ring)
-        if before := self._at_work_before(ring):
+        if asked.in_turn and (before := self._at_work_before(ring)):
             reason = f"the ring {self._order.of[before[0]]} is being worked on ({few(before)}): this one comes after it"
             return Verdict(host, "ring", reason, next=answer.next, ring=ring)
         need = asked.need(host)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from civicops.calendar import matching
-from civicops.gate.rings import RINGS, Groups
+from civicops.gate.chains import Chains
+from civicops.gate.rings import RINGS, Groups, few, ordered
 from civicops.town import Town
 
 _KINDS = ("ring_", "dept_", "system_", "pair_")
@@ -31,6 +32,9 @@ def doubts(town: Town, groups: Groups) -> Iterator[str]:
             yield f"the group {name} is one like any other; {near[0]} was meant?"
         elif name.startswith("pair_") and len(groups[name]) < 2:
             yield f"the group {name} has {len(groups[name])} host, and keeps nobody apart: put the partner into it"
+    chains = Chains({one.id: one.needs for one in town.systems if one.needs}, groups, ordered(groups))
+    for circle in chains.circles():
+        yield f"the hosts {few(sorted(circle))} need each other by their systems, so that none waits for another"
     patterns = [(window.id, window.hosts) for window in town.maintenance.windows]
     patterns += [(freeze.id, freeze.hosts) for freeze in town.maintenance.freezes]
     for named, pattern in patterns:

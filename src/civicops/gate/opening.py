@@ -155,11 +155,11 @@ def _question(
         approved=is_approved,
         cancelled=(state.runs / asked.run / "cancel").exists(),
         overridden_by="" if asked.override is None else asked.override.approver,
-        before=chains.before,
+        before=chains.before if asked.job.takes_back is None else lambda _host: frozenset(),
         coming=asked.coming,
         soak=timedelta(0) if asked.check or asked.job.takes_back else town.maintenance.soak,
         unapproved=unapproved,
-        proof=asked.job.takes_back is None,
+        in_turn=asked.job.takes_back is None,
     )
     return question, work
 

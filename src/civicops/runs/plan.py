@@ -96,12 +96,17 @@ def _bounded(lines: list[str], room: int) -> list[str]:
     kept: list[str] = []
     for number, line in enumerate(lines):
         shown = printable(line, _LONGEST_LINE)
+        if shown != line:
+            shown = f"{shown} ({_digest([line])})".strip()
         room -= len(json.dumps(shown))
         if number >= _MOST_LINES or room < 0:
-            rest = hashlib.sha256("\n".join(lines[number:]).encode("utf-8", "surrogatepass")).hexdigest()
-            return [*kept, f"and {len(lines) - number} more ({rest[:12]})"]
+            return [*kept, f"and {len(lines) - number} more ({_digest(lines[number:])})"]
         kept.append(shown)
     return kept
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 CHANGES: dict[str, Changes] = {"wait": _waits, "patch": _patches}

@@ -38,6 +38,15 @@ def test_groups(make_town: MakeTown, groups: dict[str, list[str]], told: str) ->
     assert told in "".join(found)
 
 
+def test_hosts_that_need_each_other(make_town: MakeTown) -> None:
+    systems = [{"id": "app", "name": "App", "needs": ["db"]}, {"id": "db", "name": "Database", "needs": ["san"]}]
+    town = make_town(systems=[*systems, {"id": "san", "name": "Storage"}])
+    groups = {"all": ["a", "b"], "system_app": ["a"], "system_san": ["a"], "system_db": ["b"]}
+    told = "the hosts a, b need each other by their systems, so that none waits for another"
+    assert list(doubts(town, groups)) == [told]
+    assert list(doubts(town, groups | {"system_san": []})) == []
+
+
 def test_a_freeze_that_freezes_nobody(make_town: MakeTown) -> None:
     freeze = {"id": "council", "kind": "council", "from": "2026-11-23", "to": "2026-11-25", "hosts": "web11"}
     town = make_town(maintenance={"freezes": [freeze]})
