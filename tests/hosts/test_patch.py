@@ -244,7 +244,7 @@ def test_a_full_disk_blocks_before_anything_is_touched(night: Night) -> None:
     host = town.host("first")
     host.run("mkdir -p /var/cache/civicops/packages")
     # From outside, as a container may not mount.
-    host._nsenter("-m", "mount", "-t", "tmpfs", "-o", "size=64k", "none", "/var/cache/civicops/packages")
+    host._nsenter("-m", "mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", "/var/cache/civicops/packages")
     try:
         staged = stage(town)
         told = of(town, "first", kind="updates")

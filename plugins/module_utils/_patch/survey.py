@@ -80,8 +80,12 @@ def refresh_and_stage(manager: str, policy: Policy, limits: Limits, controller_t
             complete = True
         except ManagerError as error:
             problems.append(Blocker("error", str(error)))
-        found.missing = found.manager.keep(found.plan)
-        found.manager.tidy()
+        try:
+            found.missing = found.manager.keep(found.plan)
+            found.manager.tidy()
+        except ManagerError as error:
+            complete = False
+            problems.append(Blocker("error", str(error)))
     found.blockers = problems + found.blockers
     downloaded = sum(size for name, size in _pool().items() if name not in before)
     found.staged = {"at": utc(time.time()), "complete": complete, "downloaded_bytes": downloaded}
