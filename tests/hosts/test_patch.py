@@ -15,6 +15,7 @@ from tests.hosts.host import Host
 from tests.hosts.nights import ask_ledger
 from tests.hosts.patching import clean, closing_in, of, patch, rollback, stage, state, town_file, versions, whole
 from tests.hosts.repository import (
+    Package,
     Repository,
     configured,
     displaces,
@@ -240,18 +241,19 @@ def test_a_lock_is_waited_for_and_its_holder_named(night: Night) -> None:
 
 
 def test_a_full_disk_blocks_before_anything_is_touched(night: Night) -> None:
-    town = night(web, file=site())
+    town = night(lambda version: Package("fv-big", version, files={"/usr/share/fv-big": version * 1_000_000}), web)
     host = town.host("first")
     host.run("mkdir -p /var/cache/civicops/packages")
     # From outside, as a container may not mount.
     host._nsenter("-m", "mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", "/var/cache/civicops/packages")
     try:
-        staged = stage(town)
+        stage(town)
         told = of(town, "first", kind="updates")
-        assert [one["code"] for one in told["blockers"]] == ["error"] or told["blockers"][0]["code"] == "disk", staged
+        assert ([one["code"] for one in told["blockers"]], told["staged"]["complete"]) == (["disk"], False)
         done = patch(town)
         assert of(town, "first", done["run"])["outcome"] == "blocked"
-        assert versions(host) == {"fv-web": "1.0"}
+        assert "MiB are free on the file system of /var/cache/civicops/packages" in done["reasons"]["first"]
+        assert versions(host) == {"fv-web": "1.0", "fv-big": "1.0"}
     finally:
         host._nsenter("-m", "umount", "/var/cache/civicops/packages")
 
