@@ -123,17 +123,22 @@ class NightHost:
         work = self.work
         if work is None or self.state not in ("done", "overrun"):
             return ()
-        reboot, rollback = work.reboot, work.rollback
+        reboot = work.reboot
         found: list[tuple[Remark, bool]] = [
             ("stopped", bool(work.restarts_failed)),
             ("failed_units", bool(work.units_new)),
             ("red", bool(work.red_after)),
-            ("not_as_before", work.of_run is not None and (rollback is None or not rollback.identical)),
+            ("not_as_before", _not_as_before(work)),
             ("reboot", reboot is not None and reboot.wanted is True and not reboot.done),
             ("reboot_unknown", reboot is not None and reboot.wanted is None and not reboot.done),
             ("old_programs", bool(work.restarts_left)),
         ]
         return tuple(remark for remark, there in found if there)
+
+
+def _not_as_before(work: Work) -> bool:
+    taken_back = work.of_run is not None and work.touched
+    return taken_back and (work.rollback is None or not work.rollback.identical)
 
 
 @dataclass(frozen=True)
@@ -154,8 +159,8 @@ class Approval:
     by: str
     user: str
     at: str
-    window: str
-    plan: str
+    window: str | None
+    plan: str | None
     hosts: int
     of_last_plan: bool
     ring: str | None

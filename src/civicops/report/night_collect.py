@@ -193,11 +193,11 @@ class _Told:
                     by=body["by"],
                     user=body["user"],
                     at=entry.collected_at,
-                    window=body["window"],
-                    plan=body["plan_sha256"],
-                    hosts=len(body["hosts"]),
-                    of_last_plan=self._plan in ("", body["plan_sha256"]),
-                    ring=None if body.get("ring") is None else str(body["ring"]),
+                    window=body.get("window"),
+                    plan=body.get("plan_sha256"),
+                    hosts=len(body.get("hosts") or ()),
+                    of_last_plan=self._plan in ("", body.get("plan_sha256")),
+                    ring=body.get("ring"),
                 )
 
     def overrides(self) -> Iterable[Override]:
@@ -290,7 +290,9 @@ class _Told:
             return "unknown", own[-1].reason or "its document can't be read any more", "unread"
         if work is not None:
             state = _OF_WORK[work.outcome]
-            why = "; ".join(text for _, text in work.blockers) if state == "blocked" else ""
+            if state == "blocked" and work.touched:
+                state = "failed"  # it was interrupted before, and something stands in the way of putting it right
+            why = "; ".join(text for _, text in work.blockers)
             return state, work.reason or why, work.outcome
         failed = [body for _, body in contacts if body["outcome"] == "failed" and not body.get("ignored")]
         if failed or says == "failed":

@@ -55,6 +55,8 @@ _GATE = {
     "observe_only": ("it is not in the list of computers that the night began with", "IT to check that list"),
     "pair": ("its partner was being worked on, or came to harm", "another night"),
     "ring": ("the computers before it were not finished", "another night"),
+    "order": ("what it depends on was not done", "that to be done first"),
+    "ring_approval": ("nobody had said yes to its part of the night", "somebody's yes"),
     "soak": ("the computers before it were still being watched", "another night"),
     "window": ("its hours for such work had ended or not begun", "another night"),
     "refused": ("its time had run out before anything began", "another night"),
@@ -83,7 +85,7 @@ def plain(host: NightHost) -> tuple[str, str]:
 
 
 def _failed(host: NightHost) -> tuple[str, str]:
-    if host.code == "interrupted":
+    if host.code in ("interrupted", "blocked"):
         return "interrupted in the middle of the work, which is not finished", "IT to repair it before people use it"
     if not host.touched:
         return "not begun, as it could not be worked on; nothing was changed there", "a look by IT"
@@ -91,6 +93,8 @@ def _failed(host: NightHost) -> tuple[str, str]:
         return "not known for sure, as its answer could not be read", "a look by IT before people use it"
     if host.work is None:
         return "not finished, as the work failed there; how it is is not known", "a look by IT before people use it"
+    if host.work.rollback is not None and host.work.rollback.done:
+        return "not well, though its updates were taken back", "IT to repair it before people use it"
     if host.work.of_run is not None:
         return "not well, and its updates could not all be taken back", "IT to repair it before people use it"
     return "not well after the work, and not taken back", "IT to repair it before people use it"

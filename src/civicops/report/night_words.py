@@ -131,6 +131,8 @@ def _headline(night: Night) -> str:
     verb = "taken back" if night.job == "rollback" else "done"
     idle = sum(host.work is not None and host.work.had_nothing_to_do for host in done)
     resting = f" ({idle} of them needed nothing)" if idle else ""
+    if idle and idle == wanted:
+        resting = " (all of them needed nothing)" if idle > 1 else " (it needed nothing)"
     if wanted and len(done) == wanted:
         return f"{'all ' if wanted > 1 else ''}{_computers(wanted)} {verb}{resting}."
     return f"{len(done)} of {_computers(wanted)} {verb}{resting}, {wanted - len(done)} not."
@@ -245,7 +247,7 @@ def _halted(night: Night) -> str:
 def _taken_back(night: Night) -> Iterator[str]:
     back = night.of("rolled_back")
     if night.job == "rollback":
-        done = night.of("done", "overrun")
+        done = [host for host in night.of("done", "overrun") if host.touched]
         clean = [host for host in done if "not_as_before" not in host.remarks]
         yield f"Updates were taken back on {_computers(len(done))}, on {len(clean)} of them with everything as before."
     elif back:
@@ -270,7 +272,7 @@ def _restarted(night: Night) -> Iterator[str]:
 
 def _approved(night: Night, clock: Clock) -> Iterator[str]:
     for one in night.approvals:
-        what = f"the ring {one.ring}" if one.ring else _computers(one.hosts)
+        what = f"the part of the night called {one.ring}" if one.ring else _computers(one.hosts)
         stale = "" if one.of_last_plan or one.ring else " (an earlier plan than the one that was carried out)"
         yield f"Approved by {one.by} on {clock.told(one.at)} for {what}{stale}."
     for other in night.overrides:
@@ -330,7 +332,9 @@ def _part(name: str, hosts: list[NightHost]) -> Part:
 
 def _others(night: Night) -> Iterator[str]:
     if alone := night.of("left_alone"):
-        yield f"{_computers(len(alone))} are only watched and never changed, by the town's own word: {few(alone, 12)}."
+        verb = "is" if len(alone) == 1 else "are"
+        watched = f"{_computers(len(alone))} {verb} only watched and never changed, by the town's own word"
+        yield f"{watched}: {few(alone, 12)}."
     if night.not_asked:
         yield (
             f"{len(night.not_asked)} more of the town's list were not part of this night (other kinds of devices, or "

@@ -44,9 +44,9 @@ class Rollback:
 
     @property
     def identical(self) -> bool:
-        """Whether everything that was compared is as before, and all of it was compared."""
+        """Whether packages, marks and files are known to be as before. What others changed since is no difference."""
         same = (self.packages_identical, self.marks_identical, self.files_identical)
-        return self.done and all(one is True for one in same) and not self.differences
+        return self.done and all(one is True for one in same)
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,17 @@ class Work:
     @property
     def touched(self) -> bool:
         """Whether anything was done that could be felt. What is not known counts as done."""
-        if self.began is False or self.outcome in ("planned", "blocked", "refused"):
+        felt = self.recovered or self.started_anew or bool(self.changes or self.restarts_done or self.restarts_failed)
+        if self.outcome == "blocked":  # also where it was interrupted before, and could not be put right
+            return felt
+        if self.began is False or self.outcome in ("planned", "refused"):
             return False
-        nothing = self.outcome == "done" and self.changes == () and not self.recovered and not self.started_anew
-        return not nothing or bool(self.restarts_done or self.restarts_failed)
+        return felt or not (self.outcome == "done" and self.changes == ())
 
     @property
     def had_nothing_to_do(self) -> bool:
         """Whether it is done, and nothing had to be done."""
-        return self.outcome == "done" and self.changes == () and not self.touched
+        return self.outcome == "done" and not self.touched
 
     @property
     def red_after(self) -> tuple[Probe, ...]:
@@ -141,7 +143,7 @@ def work_of(body: dict[str, Any]) -> Work:
         manager=body.get("manager"),
         of_run=body.get("of_run"),
         changes=None if changes is None else tuple(Change(*row) for row in changes["rows"]),
-        phases=body.get("phases") or {},
+        phases=_in_order(body.get("phases") or {}),
         reboot=_reboot(body.get("reboot")),
         restarts_done=tuple(restarts.get("done") or ()),
         restarts_failed=tuple(restarts.get("failed") or ()),
@@ -157,6 +159,15 @@ def work_of(body: dict[str, Any]) -> Work:
         rollback=_rollback(body.get("rollback")),
         told=tuple(body.get("told") or ()),
     )
+
+
+# In the order in which a night goes through them.
+_PHASES = "plan stage wait_lock repair recover probes_before snapshot install restart reboot probes_after rollback"
+
+
+def _in_order(phases: dict[str, float]) -> dict[str, float]:
+    known = [one for one in _PHASES.split() if one in phases]
+    return {one: phases[one] for one in [*known, *sorted(set(phases) - set(known))]}
 
 
 _PROBE = ("name", "kind", "system", "before", "after", "text")

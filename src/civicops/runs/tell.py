@@ -124,6 +124,7 @@ def _ring_notice(town: Town, run: str, ring: str, until: str) -> Notice:
     ]
     return Notice("approval", f"ring:{run}:{ring}", f"{town.name}: the ring {ring} waits for a yes", "\n".join(lines))
 
+
 def tell_report(
     town: Town, state: TownState, run: str, subject: str, summary: Sequence[str], pages: Sequence[Path], now: datetime
 ) -> None:
