@@ -73,12 +73,13 @@ def write_night(
 def conclude_night(town: Town, state: TownState, run: str) -> NightWritten | None:
     """What is done when a run has ended: both pages are written, and people are told what the manager's says.
 
-    None where the run has no morning report: another job, a rehearsal, or one that asked nobody. A page that can't be
+    None where the run has no morning report: another job, a rehearsal, or one that has not begun. A page that can't be
     written changes nothing about how the run ended: `problem` says why, and the people are told all the same.
     """
     with Ledger(town.id, state=state) as ledger:
         entries = ledger.of_run(run)
-    if not entries or entries[0].job not in JOBS or any(entry.check for entry in entries):
+    begun = [entry for entry in entries if entry.kind == "run" and entry.job in JOBS]
+    if not begun or begun[0].check:
         return None
     try:
         written = write_night(town, state, run)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.unit.report.nights import HOSTILE, Evening, inventory_of_sixty, sixty, town_parts
+from tests.unit.report.nights import CHANCE, HOSTILE, Evening, inventory_of_sixty, sixty, town_parts
 from tests.unit.towns import MakeTown
 from typer.testing import CliRunner
 
@@ -169,6 +169,11 @@ def test_rehearsals_and_other_jobs_have_no_morning_report(state: TownState, town
         kept(state, evening)
         assert conclude_night(town, state, run) is None
     assert conclude_night(town, state, "r3") is None
+    waits = Evening(run="r4")
+    plan = {"job": "patch", "window": "night", "starts_at": CHANCE[0], "hosts": {}}
+    waits.add("plan", "", plan)
+    kept(state, waits)
+    assert conclude_night(town, state, "r4") is None, "a plan is no night"
     assert waiting(state) == 0
     with pytest.raises(NoSuchRunError):
         write_night(town, state, "r3")
