@@ -24,6 +24,7 @@ FORGOTTEN_AFTER = timedelta(days=90)
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 
+_REPORT = "report"
 Telling = Literal["nothing", "problem", "reminder", "resolved"]
 
 
@@ -67,6 +68,11 @@ class Matter:
             return replace(self, telling="nothing", closing_subject="", closing_text="").raised(notice, now)
         if self.telling == "resolved":
             return replace(self._worded(notice), telling="problem", since=now, opened_at=now)
+        if self.kind == _REPORT:
+            # Nobody is reminded of a report; one that says something else now, as its run went on, is told anew.
+            anew = self._worded(notice)
+            same = (anew.subject, anew.text) == (self.subject, self.text)
+            return self if same else replace(anew, telling="problem", since=now, opened_at=now)
         if self.told_at is not None and now - self.told_at < REMIND_AFTER:
             return self
         return replace(self._worded(notice), telling="reminder", since=now)

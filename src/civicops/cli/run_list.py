@@ -16,6 +16,7 @@ from civicops.cli.runs import (
     VaultId,
     become_password,
     checked_vault_ids,
+    conclude,
     send_alerts,
     tell,
     watched,
@@ -76,6 +77,7 @@ def show_runs(
         )
         title = f"{record.order.job} {loaded.id}"
         result = watched(title, state, quiet=as_json, run=lambda observers: go_on(request, state, run_id, observers))
+        conclude(loaded, state, run_id, quiet=as_json)
         send_alerts(loaded, state)
         tell(result, state, as_json=as_json)
         raise typer.Exit(result.exit_status)

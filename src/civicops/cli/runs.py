@@ -207,6 +207,7 @@ def _execute(
         become_password=become_password(ask_become_pass),
     )
     result = watched(f"{job} {loaded.id}", state, quiet=quiet, run=lambda observers: start(request, state, observers))
+    conclude(loaded, state, run, quiet=quiet)
     send_alerts(loaded, state)
     return loaded.id, loaded.name, state, result
 
@@ -335,6 +336,19 @@ def _fingerprint(line: str) -> str:
     except binascii.Error:
         return printable(line, 200)
     return printable(f"{host} {kind} SHA256:{base64.b64encode(digest).decode().rstrip('=')}", 300)
+
+
+def conclude(town: Town, state: TownState, run: str, *, quiet: bool) -> None:
+    """Write the morning report of a run that has one, and say where; before `send_alerts`, which sends what it says."""
+    from civicops.report.night_write import conclude_night
+
+    written = conclude_night(town, state, run)
+    if written is None:
+        return
+    for path in written.paths:
+        typer.echo(f"Report: {path}", err=quiet)
+    if written.problem is not None:
+        typer.echo(f"civicops: {written.problem}", err=True)
 
 
 def send_alerts(town: Town, state: TownState) -> None:

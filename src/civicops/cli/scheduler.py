@@ -135,6 +135,7 @@ def serve(
     note: Annotated[str, typer.Option()] = "",
 ) -> None:
     """What the scheduler starts for one town."""
+    from civicops.cli.runs import conclude, send_alerts
     from civicops.runs.scheduler import Launch
     from civicops.runs.serve import serve as serve_town
     from civicops.runs.start import take_in
@@ -145,4 +146,8 @@ def serve(
     state = TownState(town)
     take_in(town, state)
     launch = Launch(action, town, directory, job, run, window, window_start, note)  # type: ignore[arg-type]
-    raise typer.Exit(serve_town(loaded, state, launch))
+    status = serve_town(loaded, state, launch)
+    if action in ("start", "resume", "begin"):
+        conclude(loaded, state, run, quiet=False)
+        send_alerts(loaded, state)
+    raise typer.Exit(status)

@@ -41,6 +41,7 @@ def _remove(path: Path) -> None:
 def _remove_old_reports(directory: Path) -> None:
     if not directory.is_dir():
         return
-    reports = sorted(path for path in directory.iterdir() if path.suffix == ".html" and not path.is_symlink())
-    for path in reports[:-KEPT_REPORTS]:
+    # By when they were written: their names tell the kinds of reports apart first.
+    reports = [path for path in directory.iterdir() if path.suffix == ".html" and not path.is_symlink()]
+    for path in sorted(reports, key=lambda one: (one.stat().st_mtime_ns, one.name))[:-KEPT_REPORTS]:
         path.unlink(missing_ok=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -121,6 +123,14 @@ def _ring_notice(town: Town, run: str, ring: str, until: str) -> Notice:
         f"Say yes:          civicops runs {town.id} approve {run} --ring {ring} --by NAME",
     ]
     return Notice("approval", f"ring:{run}:{ring}", f"{town.name}: the ring {ring} waits for a yes", "\n".join(lines))
+
+
+def tell_report(
+    town: Town, state: TownState, run: str, subject: str, summary: Sequence[str], pages: Sequence[Path], now: datetime
+) -> None:
+    """Put a run's report into the outbox: what it says in a few lines, and where its pages lie."""
+    text = [*summary, "", *(f"Page: {page}" for page in pages), f"Run: {run}"]
+    raise_notice(town, state, Notice("report", f"report:{run}", subject, "\n".join(text)), now)
 
 
 def _key(planned: Planned) -> str:
