@@ -58,6 +58,7 @@ class Host:
     release: str
     address: str
     keys: tuple[str, ...] = ()
+    port: int = 22
 
     @classmethod
     def start(
@@ -122,7 +123,7 @@ class Host:
             "ConnectTimeout=3",
         ]
         options += ["-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
-        options += ["-o", "ControlMaster=no", "-o", "ControlPath=none", "-F", "none", "-l", user]
+        options += ["-o", "ControlMaster=no", "-o", "ControlPath=none", "-F", "none", "-l", user, "-p", str(self.port)]
         try:
             return run(["ssh", *options, self.address, script], stdin=stdin, timeout=timeout, check=check)
         finally:
@@ -130,7 +131,8 @@ class Host:
 
     def known_hosts(self) -> str:
         """The host's keys as lines of a known_hosts file, read at its console and so beyond doubt."""
-        return "".join(f"{self.address} {key}\n" for key in self.keys)
+        name = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+        return "".join(f"{name} {key}\n" for key in self.keys)
 
     def started_at(self) -> int:
         """When process 1 started, in ticks of the machine's clock: a reboot in a container changes this alone."""
@@ -158,7 +160,7 @@ class Host:
     def _wait_banner(self, deadline: float) -> None:
         while time.monotonic() < deadline:
             try:
-                with socket.create_connection((self.address, 22), timeout=2) as line:
+                with socket.create_connection((self.address, self.port), timeout=2) as line:
                     line.settimeout(2)
                     if line.recv(7) == b"SSH-2.0":
                         return

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from ansible_collections.civicops.town.plugins.module_utils._host_info.updates import parse_simulation
 
 from tests.hosts import repository
 from tests.hosts.conftest import MakeTown
+from tests.hosts.controller import ROOT
 from tests.hosts.dnf import RpmRepository
 from tests.hosts.host import Host
 from tests.hosts.repository import Repository
+from tests.hosts.town import Spec
+from tests.hosts.vm import Vm, sweep
 
 UPGRADE = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install"
 OLD = ("fv-web", "fv-failing", "fv-slow", "fv-conf", "fv-reboot", "fv-app", "fv-taker", "fv-store", "fv-lib")
@@ -193,3 +199,85 @@ def test_a_dnf_host(make_town: MakeTown) -> None:
     repo.start()
     repo.withdraw("fv-rpm", "1.1")
     assert "fv-rpm-1.1" not in host.run("dnf -q repoquery fv-rpm").stdout
+
+
+@pytest.fixture(scope="module")
+def vm(hosts_available: None) -> Iterator[Vm]:
+    """One VM for the tests below, in their order: each leaves it as the next one takes it up."""
+    vm = Vm.launch("vm1")
+    yield vm
+    vm.remove()
+
+
+def test_the_vm_has_a_kernel_of_its_own_and_boots_within_a_minute(vm: Vm, make_town: MakeTown) -> None:
+    assert vm.boot_seconds < 60
+    assert vm.kernel().endswith("-cloud-amd64")
+    assert vm.run("systemctl is-system-running; hostname").stdout.split() == ["running", "vm1"]
+    assert list(vm.entries()) == [vm.kernel()]
+    vm.run("sysctl -q -w kernel.dmesg_restrict=1")
+    with vm.paused(), pytest.raises(subprocess.TimeoutExpired):
+        vm.run("true", timeout=2)
+    with vm.unreachable(), pytest.raises(subprocess.TimeoutExpired):
+        vm.run("true", timeout=2)
+    town = make_town(hosts={"vm1": Spec(vars=vm.vars)}, use={"vm1": vm})
+    assert '"ping": "pong"' in town.controller.ansible("all", "-m", "ping").stdout
+
+
+def test_a_power_cut_in_the_middle_of_a_postinst(vm: Vm, mirror: Repository) -> None:
+    mirror.enable(vm, ["fv-slow=1.0"])
+    before = vm.boot_id()
+    mirror.add(repository.slow("2.0", 600))
+    mirror.publish()
+    mirror.refresh(vm)
+    vm.run("systemd-run --quiet apt-get -q -y install fv-slow")
+    vm.run("until grep -q 'begin 2.0' /var/log/fv-slow.log; do sleep 0.5; done")
+    vm.power_cut()
+    assert vm.boot_id() != before
+    assert version(vm, "fv-slow") == "2.0 half-configured"
+    assert vm.read("/var/log/fv-slow.log").splitlines() == [b"begin 1.0", b"end 1.0", b"begin 2.0"]
+    vm.run("sed -i 's/^sleep.*/sleep 0/' /var/lib/dpkg/info/fv-slow.postinst; dpkg --configure -a")
+    assert version(vm, "fv-slow") == "2.0 installed"
+
+
+def test_a_newer_kernel_runs_after_a_reboot_and_grub_reboot_goes_back_once(vm: Vm) -> None:
+    old = vm.kernel()
+    vm.with_security_updates()
+    if "Inst linux-image" not in vm.run("apt-get -s install linux-image-cloud-amd64").stdout:
+        pytest.skip("the security archive has no newer kernel than the release's own")
+    vm.run(f"{UPGRADE} --no-install-recommends linux-image-cloud-amd64", timeout=300)
+    new, also = vm.entries()
+    assert (vm.kernel(), also) == (old, old)
+    started = vm.started_at()
+    vm.reboot()
+    assert vm.kernel() == new != old
+    assert vm.started_at() > started
+    vm.run(f"grub-reboot '{vm.entries()[old]}'")
+    vm.reboot()
+    assert vm.kernel() == old
+    vm.power_cut()
+    assert vm.kernel() == new
+
+
+def test_a_vm_of_a_killed_run_is_swept_up(hosts_available: None) -> None:
+    program = (
+        "import time; from tests.hosts.vm import Vm; print(Vm.launch('left').container, flush=True); time.sleep(99)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    try:
+        assert other.stdout
+        left = other.stdout.readline().strip()
+        assert left not in sweep()
+        other.kill()
+        other.wait()
+        assert left in sweep()
+        assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if f"vms/{left}".encode() in content(path)]
+    finally:
+        other.kill()
+
+
+def content(path: Path) -> bytes:
+    """A file of /proc, which may go away meanwhile."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
