@@ -28,7 +28,7 @@ class Survey:
     manager: Manager
     plan: Plan
     blockers: List[Blocker] = field(default_factory=list)
-    missing: List[str] = field(default_factory=list)
+    missing: Optional[List[str]] = None  # what there is no way back to; None: not looked at
     staged: Optional[Dict[str, Any]] = None
 
     def request(self) -> Dict[str, Any]:
@@ -119,11 +119,12 @@ def document(found: Survey, policy: Policy, without_rollback: str, began: float)
     expected = manager.expects_reboot(plan) if not _is_container(ctx) else []
     reasons += [f"{name} is to be installed" for name in expected]
     blockers = [one.values() for one in found.blockers[:100]]
-    if found.missing and without_rollback == "skip":
-        names = ", ".join(found.missing[:5]) + (f" and {len(found.missing) - 5} more" if len(found.missing) > 5 else "")
+    missing = found.missing or []
+    if missing and without_rollback == "skip":
+        names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         text = f"it could not be taken back, as no package is to be had of {names}; without_rollback: patch allows it"
         blockers.append(Blocker("rollback", text).values())
-    possible = None if found.staged is None else not found.missing
+    possible = None if found.missing is None else not missing
     rows = plan.table()
     unread = []
     if len(rows["rows"]) > ROWS:
@@ -141,7 +142,7 @@ def document(found: Survey, policy: Policy, without_rollback: str, began: float)
         "restarts": services.likely_restarts(manager.files(plan)) if plan.install else [],
         "holds": plan.holds[:5000],
         "blockers": blockers,
-        "rollback": {"possible": possible, "missing": found.missing[:5000]},
+        "rollback": {"possible": possible, "missing": missing[:5000]},
         "staged": found.staged,
         "took_seconds": round(time.monotonic() - began, 3),
         "unread": unread,

@@ -117,7 +117,9 @@ class _Told:
         if entry.kind == "run":
             self._take_run(body)
         elif entry.kind == "contact":
-            self.reasons[entry.host] = body["reason"]
+            # The host's own word says more than what the callback saw of its failed task.
+            if body["outcome"] == "unreachable" or self.work.get(entry.host, "done") == "done":
+                self.reasons[entry.host] = body["reason"]
             if not body.get("ignored"):
                 self.hosts[entry.host] = body["outcome"]
         elif entry.kind == "gate":
