@@ -126,14 +126,15 @@ document:
 """
 
 import json
+from dataclasses import replace
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._host_work.place import WorkError
+from ansible_collections.civicops.town.plugins.module_utils._host_work.place import Place, WorkError
 from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit
 from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
 from ansible_collections.civicops.town.plugins.module_utils._patch import services
-from ansible_collections.civicops.town.plugins.module_utils._patch.chain import Chain
+from ansible_collections.civicops.town.plugins.module_utils._patch.chain import Chain, cut_off
 from ansible_collections.civicops.town.plugins.module_utils._patch.manager import ManagerError
 from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
     OptionError,
@@ -146,9 +147,12 @@ from ansible_collections.civicops.town.plugins.module_utils._patch.options impor
 from ansible_collections.civicops.town.plugins.module_utils._patch.survey import survey
 
 
-def first(params: Dict[str, Any], check: bool) -> Dict[str, Any]:
+def first(params: Dict[str, Any], place: Place, check: bool) -> Dict[str, Any]:
     """What is to be done here, or why nothing is; raises ManagerError, OptionError."""
-    found = survey(params["manager"], policy_of(params), limits_of(params), params["controller_time"])
+    limits = limits_of(params)
+    if cut_off(place):
+        limits = replace(limits, repair=True)  # what our own work has left by halves is put right unasked
+    found = survey(params["manager"], policy_of(params), limits, params["controller_time"])
     told: Dict[str, Any] = {"manager": found.manager.name, "held": found.plan.holds[:5000]}
     if found.blockers:
         reason = "; ".join(f"{one.code}: {one.text}" for one in found.blockers)
@@ -156,11 +160,12 @@ def first(params: Dict[str, Any], check: bool) -> Dict[str, Any]:
         return {**told, "outcome": "blocked", "reason": reason, "blockers": blockers}
     wanted, dummy = services.wanted(found.manager.reboot_reasons())
     told["changes"] = found.changes()
-    if not found.plan.install and not (wanted and params["reboot"] == "when_wanted"):
+    broken = limits.repair and found.manager.audit()
+    if not found.plan.install and not broken and not (wanted and params["reboot"] == "when_wanted"):
         return {**told, "outcome": "done", "reason": "nothing was to be done"}
     if check:
         return {**told, "outcome": "planned", "reason": "check mode: it would be started"}
-    return {"request": found.request()}
+    return {"request": {**found.request(), "repair": limits.repair}}
 
 
 def main() -> None:
@@ -176,9 +181,10 @@ def main() -> None:
     )
     params = module.params
     try:
-        request = {name: params[name] for name in ("reboot", "rollback", "without_rollback", "repair")}
-        chain = Chain(Permit.read(params["gate"], began), {"stage": "install", **request, **work_of(params)})
-        told = chain.step(lambda: first(params, module.check_mode), dry=module.check_mode)
+        request = {name: params[name] for name in ("reboot", "rollback", "without_rollback")}
+        place = Place.of_this_user()
+        chain = Chain(Permit.read(params["gate"], began), {"stage": "install", **request, **work_of(params)}, place)
+        told = chain.step(lambda: first(params, place, module.check_mode), dry=module.check_mode)
     except (WorkError, ManagerError, OptionError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, document=json.dumps(told, separators=(",", ":")))

@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .._host_work.place import Place
 from .._host_work.work import Permit, State, Work
-from .._host_work.wrapper import CLAIM, RESULT, boot, boottime, read
+from .._host_work.wrapper import BEGAN, CLAIM, RESULT, boot, boottime, read, start_of
 from . import bundle, snapshot
 from .manager import Manager
 from .night import BEFORE, DETAILS, REQUEST, TAKEN_BACK, differences, packages_of
@@ -172,6 +172,32 @@ def patched_runs(place: Place, job: str = "patch") -> List[str]:
         if os.path.exists(before) and not os.path.exists(os.path.join(folder, TAKEN_BACK)):
             found.append((os.stat(before).st_mtime, run))
     return [run for dummy, run in sorted(found, reverse=True)]
+
+
+def cut_off(place: Place, job: str = "patch") -> List[str]:
+    """The runs whose work here was begun, and neither ended nor goes on: what they left by halves is ours to mend."""
+    found = []
+    try:
+        runs = os.listdir(place.path)
+    except OSError:
+        return []
+    for run in runs:
+        folder = os.path.join(place.path, run)
+        try:
+            pieces = [name for name in os.listdir(folder) if name == job or name.startswith(f"{job}-")]
+            last = max(pieces, key=lambda name: int(name.rpartition("-")[2]) if "-" in name else 1, default=None)
+            if last is not None and _is_cut_off(os.path.join(folder, last)):
+                found.append(run)
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _is_cut_off(folder: str) -> bool:
+    began = read(folder, BEGAN)
+    if began is None or "void" in began or read(folder, RESULT) is not None:
+        return False
+    return start_of(int(began["pid"])) != began["start"]
 
 
 def way_back(manager: Manager, folder: str) -> Dict[str, Any]:

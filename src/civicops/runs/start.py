@@ -99,8 +99,11 @@ def resume(request: RunRequest, state: TownState, run: str, observers: Sequence[
     :raises RunLockedError: the run still runs, has ended, or the job runs already.
     """
     record = read_run(state, run)
-    if record.state not in _RESUMABLE:
-        raise RunLockedError(f"{run} is {record.state}: only a run that was lost or cancelled can be resumed")
+    if record.state not in _RESUMABLE and not (record.state == "failed" and _goes_on(state, run)):
+        raise RunLockedError(
+            f"{run} is {record.state}: only a run that was lost or cancelled can be resumed, or one of which work may "
+            "still go on"
+        )
     order = record.order
     request = replace(
         request,
@@ -245,7 +248,14 @@ def _has_ended(state: TownState, run: str) -> bool:
         result = json.loads((state.runs / run / "result.json").read_bytes())
     except FileNotFoundError:
         return False
-    return result["state"] not in _RESUMABLE
+    return result["state"] not in _RESUMABLE and not _goes_on(state, run)
+
+
+def _goes_on(state: TownState, run: str) -> bool:
+    """Whether some host's last word in a run is that its work may still go on."""
+    with Ledger(state.town, state=state) as ledger:
+        told = judge(run, ledger, cancelled=True)
+    return told is not None and bool(set(told.work.values()) & set(GOING_ON))
 
 
 def _remaining(state: TownState, order: RunOrder) -> list[str] | None:
