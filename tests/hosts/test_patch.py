@@ -403,7 +403,7 @@ def test_a_power_cut_in_the_middle_is_repaired_and_the_night_goes_on(night: Nigh
 
 def test_a_host_that_is_off_is_told_and_one_that_comes_back_too_late_is_mended_the_next_night(night: Night) -> None:
     """It takes as long as the gate's patience with a host, some five minutes."""
-    town = night(lambda version: slow(version, 5), hosts=("first", "second"), file=site())
+    town = night(lambda version: slow(version, 5), hosts=("first", "second"))
     first, second = town.host("first"), town.host("second")
     stage(town)
     thread = in_the_middle(town, Host.stop)

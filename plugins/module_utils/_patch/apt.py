@@ -10,16 +10,14 @@ import fcntl
 import glob
 import os
 import re
-import struct
 import time
 from contextlib import suppress
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from .._host_info.context import CommandError, Context
 from .._host_info.packages import installed as installed_table
-from .._host_info.processes import user_name
 from .._host_info.updates import INST, pending
-from .manager import POOL, Holder, Key, ManagerError, Plan, Policy, Update, folder_is_ours, run, why
+from .manager import POOL, Holder, Key, ManagerError, Plan, Policy, Update, folder_is_ours, lock_holder, run, why
 
 LISTS = "/var/lib/apt/lists"
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/cache/apt/archives/lock", f"{LISTS}/lock")
@@ -260,29 +258,10 @@ class Apt:
 
     def locked_by(self) -> Optional[Holder]:
         for path in LOCKS:
-            holder = self._holder(path)
+            holder = lock_holder(self._ctx, path, fcntl.F_WRLCK)
             if holder is not None:
                 return holder
         return None
-
-    def _holder(self, path: str) -> Optional[Holder]:
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            return None
-        try:
-            wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            kind, dummy, dummy, dummy, pid = struct.unpack("hhqqi", fcntl.fcntl(handle, fcntl.F_GETLK, wanted))
-        except (OSError, struct.error):
-            return None
-        finally:
-            os.close(handle)
-        if kind == fcntl.F_UNLCK:
-            return None
-        command = self._ctx.line_or_none(f"/proc/{pid}/comm") or "a process"
-        with suppress(OSError):
-            command += f" of {user_name(self._ctx, os.stat(f'/proc/{pid}').st_uid)}"
-        return Holder(pid, command)
 
     # -- changes ------------------------------------------------------------------
 

@@ -2,10 +2,493 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to the collection civicops.town.
-"""dnf and rpm."""
+"""dnf 4 and rpm, by dnf's own Python package: what it would do is asked as it would be done."""
 
 from __future__ import annotations
 
+import fcntl
+import glob
+import os
+import re
+import shutil
+import time
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+
+from .._host_info.context import Context
+from .._host_info.identity import boot_time
+from .._host_info.processes import user_name
+from .manager import (
+    POOL,
+    Holder,
+    Key,
+    ManagerError,
+    Plan,
+    Policy,
+    ScriptError,
+    Update,
+    folder_is_ours,
+    lock_holder,
+    run,
+    why,
+)
+
+try:
+    import dnf
+    import dnf.callback
+    import dnf.exceptions
+    import dnf.transaction
+    import hawkey
+except ImportError as error:
+    IMPORT_ERROR: Optional[ImportError] = error
+else:
+    IMPORT_ERROR = None
+
+REFRESH_SECONDS = 3600.0
+GROUPS = 200
+KEPT_DAYS = 90
+LOCKS = ("/var/lib/rpm/.rpm.lock", "/usr/lib/sysimage/rpm/.rpm.lock")
+LOCK_FILES = ("/var/lib/dnf/*_lock.pid", "/var/cache/dnf/*_lock.pid", "/run/dnf.pid")
+VERSIONLOCK = "/etc/dnf/plugins/versionlock.list"
+# What dnf's own needs-restarting takes for a reason to restart the host: NEED_REBOOT in dnf-plugins-core 4.
+REBOOT = (
+    "kernel",
+    "kernel-core",
+    "kernel-rt",
+    "glibc",
+    "linux-firmware",
+    "systemd",
+    "dbus",
+    "dbus-broker",
+    "dbus-daemon",
+    "microcode_ctl",
+)
+
+
+def _display() -> Any:
+    """What dnf tells its errors to."""
+
+    class Display(dnf.callback.TransactionProgress):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.errors: List[str] = []
+
+        def error(self, message: str) -> None:
+            self.errors.append(_line(message))
+
+    return Display()
+
 
 class Dnf:
+    """Fedora's, Red Hat's and their like."""
+
     name = "dnf"
+    program = "dnf"
+
+    def __init__(self, ctx: Context) -> None:
+        if IMPORT_ERROR is not None:
+            raise ManagerError(f"the Python package dnf can't be used: {IMPORT_ERROR}")
+        self._ctx = ctx
+
+    # -- lists and what waits ---------------------------------------------------
+
+    def refresh(self) -> None:
+        options = ["--setopt=*.skip_if_unavailable=0"]
+        status, output = run(["dnf", "-q", "-y", *options, "makecache", "--refresh"], REFRESH_SECONDS)
+        if status != 0:
+            raise ManagerError(f"dnf makecache: {why(output)}")
+
+    def lists_at(self) -> Optional[float]:
+        times = [self._ctx.ctime(path) for path in glob.glob("/var/cache/dnf/*/repodata/repomd.xml")]
+        return max((one for one in times if one is not None), default=None)
+
+    def plan(self, policy: Policy) -> Plan:
+        base = self._base(repositories=True)
+        try:
+            return self._plan(base, policy)
+        except (dnf.exceptions.Error, hawkey.Exception) as error:
+            raise ManagerError(f"dnf: {_line(error)}") from None
+        finally:
+            base.close()
+
+    def _plan(self, base: Any, policy: Policy) -> Plan:
+        holds = self._holds()
+        advisories = self._advisories(base)
+        now = {(one.name, one.arch): one for one in base.sack.query().installed()}
+        found: Dict[Key, Tuple[Update, Any]] = {}
+        for package in base.sack.query().upgrades().latest():
+            update = self._update(package, now.get((package.name, package.arch)), advisories)
+            update.why = policy.refusal(update, set(holds))
+            found[update.key] = (update, package)
+        wanted = [pair for pair in found.values() if pair[0].why is None]
+        good, items = self._solvable(base, wanted, policy, set(holds))
+        for update, dummy in good:
+            update.selected = True
+        for package in items:
+            key = (package.name, package.arch)
+            if key in found:
+                found[key][0].selected, found[key][0].why = True, None
+            else:
+                extra = self._update(package, now.get(key), advisories)
+                extra.selected = True
+                found[key] = (extra, package)
+        plan = Plan([update for update, dummy in found.values()], holds=holds)
+        plan.download_bytes = sum(one.size or 0 for one in plan.install)
+        grown = sum(package.installsize for update, package in found.values() if update.selected)
+        gone = sum(
+            now[update.key].installsize for update, dummy in found.values() if update.selected and update.key in now
+        )
+        plan.disk_bytes = grown - gone
+        return plan
+
+    @staticmethod
+    def _update(package: Any, installed: Any, advisories: Dict[str, List[str]]) -> Update:
+        named = advisories.get(package.name, [])
+        return Update(
+            package.name,
+            package.arch,
+            None if installed is None else _evr(installed),
+            _evr(package),
+            security=bool(named),
+            origin=str(package.reponame),
+            source=package.source_name if package.source_name != package.name else None,
+            size=int(package.downloadsize),
+            advisories=named[:100],
+        )
+
+    @staticmethod
+    def _advisories(base: Any) -> Dict[str, List[str]]:
+        """The security advisories that belong to upgrades, by the package's name."""
+        found: Dict[str, List[str]] = {}
+        for package in base.sack.query().upgrades():
+            for advisory in package.get_advisories(hawkey.EQ):
+                if advisory.type == hawkey.ADVISORY_SECURITY and advisory.id not in found.get(package.name, []):
+                    found.setdefault(package.name, []).append(str(advisory.id)[:100])
+        return found
+
+    def _solvable(
+        self, base: Any, wanted: List[Tuple[Update, Any]], policy: Policy, holds: Set[str]
+    ) -> Tuple[List[Tuple[Update, Any]], List[Any]]:
+        """Those of the wanted that can be installed together without removing anything, and what is installed then."""
+        if not wanted:
+            return [], []
+        items, problem = self._resolve(base, [package for dummy, package in wanted], policy, holds)
+        if problem is None:
+            return wanted, items
+        groups: Dict[str, List[Tuple[Update, Any]]] = {}
+        for pair in wanted:
+            groups.setdefault(pair[0].source or pair[0].name, []).append(pair)
+        good: List[Tuple[Update, Any]] = []
+        together: List[Any] = []
+        for number, group in enumerate(groups.values()):
+            if number >= GROUPS:
+                problem = f"more than {GROUPS} source packages, and not all of them can be installed together"
+            else:
+                tried = [package for dummy, package in [*good, *group]]
+                found, problem = self._resolve(base, tried, policy, holds)
+            if problem is None:
+                good, together = [*good, *group], found
+            else:
+                for update, dummy in group:
+                    update.why = f"kept back: {problem}"[:300]
+        return good, together
+
+    @staticmethod
+    def _resolve(
+        base: Any, packages: Sequence[Any], policy: Policy, holds: Set[str]
+    ) -> Tuple[List[Any], Optional[str]]:
+        """What would be installed with these, and None; or why it would not."""
+        base.reset(goal=True)
+        for package in packages:
+            base.package_upgrade(package)
+        try:
+            base.resolve(allow_erasing=False)
+        except dnf.exceptions.Error as error:
+            return [], _line(error)
+        asked = {(one.name, one.arch) for one in packages}
+        for item in base.transaction:
+            if item.action in (dnf.transaction.PKG_REMOVE, dnf.transaction.PKG_OBSOLETED):
+                return [], f"{item.pkg.name} would have to be removed"
+        items = list(base.transaction.install_set)
+        for package in items:
+            if (package.name, package.arch) not in asked:
+                if package.name in holds:
+                    return [], f"wants {package.name}, which is held"
+                if policy.denies(package.name, package.source_name):
+                    return [], f"wants {package.name}, which is on the deny list"
+        return items, None
+
+    # -- packages that are kept ---------------------------------------------------
+
+    def to_download(self, plan: Plan) -> int:
+        return sum(
+            one.size or 0 for one in plan.install if not os.path.exists(_kept(one.name, one.candidate, one.arch))
+        )
+
+    def download(self, plan: Plan) -> None:
+        wanted = [(one.name, one.arch, one.candidate) for one in plan.install]
+        missing = self._fetch(wanted)
+        if missing:
+            raise ManagerError(f"the updates can't be downloaded: {', '.join(missing[:5])}")
+
+    def keep(self, plan: Plan) -> List[str]:
+        pairs = [(one, version) for one in plan.install for version in (one.current or "").split(", ") if version]
+        absent = set(self._fetch([(one.name, one.arch, version) for one, version in pairs]))
+        missing = []
+        for update in plan.install:
+            if update.current is not None:
+                update.kept = f"{update.name} {update.current}" not in absent
+        for update, version in pairs:
+            if f"{update.name} {version}" in absent:
+                update.kept = False
+                missing.append(f"{update.name} {version}")
+        return missing
+
+    def _fetch(self, wanted: Sequence[Tuple[str, str, str]]) -> List[str]:
+        """Make sure that packages of exactly these versions are kept; those that are not to be had, as NAME VERSION."""
+        folder_is_ours(POOL)
+        absent = [one for one in wanted if not os.path.exists(_kept(one[0], one[2], one[1]))]
+        if not absent:
+            return []
+        base = self._base(repositories=True)
+        try:
+            for repository in base.repos.iter_enabled():
+                repository.pkgdir = POOL
+            found = []
+            for name, arch, version in absent:
+                query = base.sack.query().available().filter(name=name, arch=arch)
+                found += [one for one in query if _evr(one) == version][:1]
+            for package in found:
+                self._fetch_one(base, package)
+        finally:
+            base.close()
+        return [f"{name} {version}" for name, arch, version in absent if not os.path.exists(_kept(name, version, arch))]
+
+    @staticmethod
+    def _fetch_one(base: Any, package: Any) -> None:
+        """Download one package, its signature checked where its repository demands that; a failure is found missing."""
+        target = _kept(package.name, _evr(package), package.arch)
+        try:
+            base.download_packages([package])
+            status, dummy = base.package_signature_check(package)
+            if status != 0:
+                return
+            source = package.localPkg()
+            if os.path.abspath(source) != target:
+                shutil.copyfile(source, target + ".new")
+                os.replace(target + ".new", target)
+        except (dnf.exceptions.Error, hawkey.Exception, OSError):
+            return
+
+    def tidy(self) -> None:
+        wanted = set()
+        for (name, arch), versions in self.installed().items():
+            wanted.update(os.path.basename(_kept(name, one, arch)) for one in versions.split(", "))
+        old = time.time() - KEPT_DAYS * 86400
+        for file in glob.glob(f"{POOL}/*.rpm"):
+            if os.path.basename(file) not in wanted and os.stat(file).st_mtime < old:
+                os.unlink(file)
+
+    # -- the state of the host ----------------------------------------------------
+
+    def installed(self) -> Dict[Key, str]:
+        found: Dict[Key, List[str]] = {}
+        for name, arch, version, dummy in self._query():
+            found.setdefault((name, arch), []).append(version)
+        return {key: ", ".join(sorted(versions)) for key, versions in found.items()}
+
+    def _query(self) -> List[Tuple[str, str, str, int]]:
+        """Name, architecture, version and time of installation of every installed package."""
+        shown = r"%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\n"
+        status, output = run(["rpm", "-qa", "--qf", shown])
+        if status != 0:
+            raise ManagerError(f"rpm: {why(output)}")
+        rows = [line.split("\t") for line in output.splitlines()]
+        return [
+            (row[0], row[1], re.sub(r"^0:", "", row[2]), int(row[3]))
+            for row in rows
+            if len(row) == 4 and row[0] != "gpg-pubkey" and row[3].isdecimal()
+        ]
+
+    def marks(self) -> Set[str]:
+        base = self._base(repositories=False)
+        try:
+            by_hand = {package.name for package in base.iter_userinstalled()}
+            return {package.name for package in base.sack.query().installed()} - by_hand
+        finally:
+            base.close()
+
+    def audit(self) -> List[str]:
+        """Versions that stand beside each other and may not, and dependencies that are not met."""
+        base = self._base(repositories=False)
+        try:
+            query = base.sack.query().installed()
+            alone = query.duplicated().difference(query.filter(provides=list(base.conf.installonlypkgs)))
+            found = [f"{name} is installed in more than one version" for name in sorted({one.name for one in alone})]
+        finally:
+            base.close()
+        dummy, output = run(["rpm", "-Va", "--nofiles", "--noscripts", "--nodigest", "--nosignature"], 300.0)
+        found += [line.strip()[:300] for line in output.splitlines() if line.startswith("Unsatisfied dependencies")]
+        return found
+
+    def repair(self) -> List[str]:
+        if self.audit():
+            # The newer of two versions stays: it was unpacked whole, and the older was yet to go.
+            run(["dnf", "-y", "-C", "remove", "--duplicates"], None)
+        return self.audit()
+
+    def locked_by(self) -> Optional[Holder]:
+        for path in LOCKS:
+            holder = lock_holder(self._ctx, path, fcntl.F_WRLCK)
+            if holder is not None:
+                return holder
+        for pattern in LOCK_FILES:
+            for path in glob.glob(pattern):
+                holder = self._named_in(path)
+                if holder is not None:
+                    return holder
+        return None
+
+    def _named_in(self, path: str) -> Optional[Holder]:
+        pid = self._ctx.line_or_none(path) or ""
+        if not pid.isdecimal() or not os.path.exists(f"/proc/{pid}") or int(pid) == os.getpid():
+            return None
+        command = self._ctx.line_or_none(f"/proc/{pid}/comm") or "a process"
+        return Holder(int(pid), f"{command} of {user_name(self._ctx, os.stat(f'/proc/{pid}').st_uid)}")
+
+    # -- changes ------------------------------------------------------------------
+
+    def install(self, plan: Plan, lock_wait: int) -> None:
+        files = [_kept(one.name, one.candidate, one.arch) for one in plan.install]
+        new = {one.name for one in plan.install if one.current is None}
+        before = self.marks()
+        self._transact(files, [], lock_wait)
+        self._mark("remove", (before | new) - self.marks())
+
+    def restore(self, before: Mapping[Key, str], marks: Set[str], lock_wait: int) -> None:
+        now = self.installed()
+        files, gone = [], []
+        for (name, arch), versions in before.items():
+            have = set(now.get((name, arch), "").split(", "))
+            files += [_kept(name, one, arch) for one in versions.split(", ") if one not in have]
+        for (name, arch), versions in now.items():
+            had = set(before.get((name, arch), "").split(", ")) - {""}
+            # One version replaces another by itself; beside each other stand kernels, and what is new.
+            if not had or len(versions.split(", ")) > 1:
+                gone += [(name, arch, one) for one in versions.split(", ") if one not in had]
+        absent = [os.path.basename(file) for file in files if not os.path.exists(file)]
+        if absent:
+            raise ManagerError(f"the packages to go back to are not all there: {', '.join(absent[:5])}")
+        if files or gone:
+            self._transact(files, gone, lock_wait)
+        after = self.marks()
+        self._mark("remove", marks - after)
+        self._mark("install", after - marks)
+
+    def _transact(self, files: Sequence[str], gone: Sequence[Tuple[str, str, str]], lock_wait: int) -> None:
+        """One transaction of files that are here, without any repository."""
+        end = time.monotonic() + lock_wait
+        while self.locked_by() is not None and time.monotonic() < end:
+            time.sleep(1.0)
+        base = self._base(repositories=False)
+        try:
+            now = {(one.name, one.arch): one for one in base.sack.query().installed()}
+            for package in base.add_remote_rpms(list(files), strict=True):
+                installed = now.get((package.name, package.arch))
+                if installed is None:
+                    base.package_install(package)
+                elif package.evr_gt(installed):
+                    base.package_upgrade(package)
+                else:
+                    base.package_downgrade(package)
+            for name, arch, version in gone:
+                for package in base.sack.query().installed().filter(name=name, arch=arch):
+                    if _evr(package) == version:
+                        base.package_remove(package)
+            # Only what was named goes: nothing is erased to make room.
+            base.resolve(allow_erasing=bool(gone))
+            named = {(name, arch) for name, arch, dummy in gone}
+            for item in base.transaction:
+                erased = item.action in (dnf.transaction.PKG_REMOVE, dnf.transaction.PKG_OBSOLETED)
+                if erased and (item.pkg.name, item.pkg.arch) not in named:
+                    raise ManagerError(f"{item.pkg.name} would have to be removed")
+            display = _display()
+            base.do_transaction(display)
+            if display.errors:
+                raise ScriptError("; ".join(display.errors)[:500])
+        except (dnf.exceptions.Error, hawkey.Exception, OSError) as error:
+            raise ManagerError(f"dnf: {_line(error)}") from None
+        finally:
+            base.close()
+
+    def files(self, plan: Plan) -> Set[str]:
+        names = [one.name for one in plan.install if one.current is not None]
+        if not names:
+            return set()
+        dummy, output = run(["rpm", "-ql", *names])
+        return set(output.splitlines())
+
+    def expects_reboot(self, plan: Plan) -> List[str]:
+        return [one.name for one in plan.install if one.name in REBOOT]
+
+    def reboot_reasons(self) -> List[str]:
+        started = boot_time(self._ctx)
+        if started is None:
+            return []
+        newer = {name for name, dummy, dummy, installed in self._query() if name in REBOOT and installed > started}
+        return [f"installed since it was started: {', '.join(sorted(newer))}"] if newer else []
+
+    def missing(self, before: Mapping[Key, str]) -> List[str]:
+        now = self.installed()
+        return [
+            f"{name} {version}"
+            for (name, arch), versions in sorted(before.items())
+            for version in versions.split(", ")
+            if version not in now.get((name, arch), "").split(", ") and not os.path.exists(_kept(name, version, arch))
+        ]
+
+    # -- words ----------------------------------------------------------------------
+
+    @staticmethod
+    def _mark(how: str, names: Iterable[str]) -> None:
+        words = sorted(names)
+        if words:
+            run(["dnf", "-q", "-y", "-C", "mark", how, *words])
+
+    def _holds(self) -> List[str]:
+        """Packages that dnf's plugin versionlock holds."""
+        lines = (self._ctx.read_or(VERSIONLOCK, "") or "").splitlines()
+        found = set()
+        for line in lines:
+            word = line.strip()
+            if word and not word.startswith(("#", "!")):
+                found.add(re.sub(r"^\d+:", "", re.sub(r"-[^-]+-[^-]+$", "", word)))
+        return sorted(found)
+
+    @staticmethod
+    def _base(repositories: bool) -> Any:
+        """dnf, ready to be asked; raises ManagerError."""
+        base = dnf.Base()
+        try:
+            base.conf.read()
+            base.conf.substitutions.update_from_etc("/")
+            base.conf.substitutions["releasever"] = dnf.rpm.detect_releasever("/") or ""
+            base.conf.cacheonly = True  # lists are only refreshed where that was asked for
+            if repositories:
+                base.read_all_repos()
+            base.fill_sack(load_system_repo=True, load_available_repos=repositories)
+        except (dnf.exceptions.Error, hawkey.Exception) as error:
+            base.close()
+            raise ManagerError(f"dnf: {_line(error)}") from None
+        return base
+
+
+def _evr(package: Any) -> str:
+    version = f"{package.version}-{package.release}"
+    return version if int(package.epoch) == 0 else f"{package.epoch}:{version}"
+
+
+def _line(error: Any) -> str:
+    return re.sub(r"\s+", " ", str(error)).strip()[:500]
+
+
+def _kept(name: str, version: str, arch: str) -> str:
+    return os.path.join(POOL, f"{name}-{version.rpartition(':')[2]}.{arch}.rpm")

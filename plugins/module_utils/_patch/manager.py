@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
 
-from .._host_info.context import COMMAND_ENVIRONMENT, clean
+from .._host_info.context import COMMAND_ENVIRONMENT, Context, clean
+from .._host_info.processes import user_name
 
 POOL = "/var/cache/civicops/packages"
 COLUMNS = [
@@ -45,6 +49,10 @@ Key = Tuple[str, str]
 
 class ManagerError(Exception):
     """The package manager could not do what was asked; the message says why, in its own words."""
+
+
+class ScriptError(ManagerError):
+    """A package's script failed, and the package manager counts it as installed all the same."""
 
 
 @dataclass
@@ -204,6 +212,27 @@ class Manager(Protocol):
 
     def missing(self, before: Mapping[Key, str]) -> List[str]:
         """What C(restore) would want now and can't have, as NAME VERSION."""
+
+
+def lock_holder(ctx: Context, path: str, kind: int) -> Optional[Holder]:
+    """Who keeps others from locking a file as package managers do (fcntl(2)); None where nobody does."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        wanted = struct.pack("hhqqi", kind, os.SEEK_SET, 0, 0, 0)
+        found, dummy, dummy, dummy, pid = struct.unpack("hhqqi", fcntl.fcntl(handle, fcntl.F_GETLK, wanted))
+    except (OSError, struct.error):
+        return None
+    finally:
+        os.close(handle)
+    if found == fcntl.F_UNLCK:
+        return None
+    command = ctx.line_or_none(f"/proc/{pid}/comm") or "a process"
+    with suppress(OSError):
+        command += f" of {user_name(ctx, os.stat(f'/proc/{pid}').st_uid)}"
+    return Holder(pid, command)
 
 
 def run(command: Sequence[str], seconds: Optional[float] = 120.0, cwd: str = "/") -> Tuple[int, str]:

@@ -23,7 +23,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set
 from .._host_info.context import Context
 from .._host_work.wrapper import boottime
 from . import bootloader, probes, services, snapshot
-from .manager import Holder, Key, Manager, ManagerError, Plan, Update
+from .manager import Holder, Key, Manager, ManagerError, Plan, ScriptError, Update
 from .managers import manager_of
 from .preflight import Blocker
 
@@ -268,6 +268,9 @@ class Night:
         try:
             with self._phase("install"):
                 self.manager.install(plan, int(self.request["lock_wait"]))
+        except ScriptError as error:
+            self._after_transaction()
+            self._red(f"the installation failed: {error}")
         except ManagerError as error:
             self._transaction_failed(plan, str(error))
         self._after_transaction()
