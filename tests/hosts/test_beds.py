@@ -211,7 +211,7 @@ def vm(hosts_available: None) -> Iterator[Vm]:
 
 
 def test_the_vm_is_a_host_with_a_kernel_of_its_own(vm: Vm, make_town: MakeTown) -> None:
-    assert vm.boot_seconds < 120  # 10 s of a quiet machine, three times that beside other tests
+    assert vm.boot_seconds < 120  # measured: 28 s beside other tests
     assert vm.kernel().endswith("-cloud-amd64")
     assert vm.run("systemctl is-system-running; hostname").stdout.split() == ["running", "vm1"]
     assert list(vm.entries()) == [vm.kernel()]

@@ -1,7 +1,7 @@
 """A small Debian VM with a kernel and a boot loader of its own, in qemu's software emulation.
 
-For what a container can't show: a kernel update, the entries of GRUB, a power cut, sysctl. It computes ten times as
-slowly as the machine, so that a boot takes 12 seconds of a quiet one and half a minute beside other tests.
+For what a container can't show: a kernel update, the entries of GRUB, a power cut, sysctl. It computes slowly: beside
+other tests it is ready after half a minute.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SECTOR = 512
 # The initial RAM disk holds what this disk needs and no more: a kernel update takes one minute instead of three.
 # GRUB finds the root file system by its label, and there Debian's own grub.cfg and grubenv; Debian's default entry, the
 # newest kernel, stays, without the wait for a key. Each boot tells its identity and its SSH key on the second port; it
-# has one key alone, as making others takes longer than all the rest of a boot.
+# has one key alone, as making an RSA key takes a third of a boot.
 PREPARE = f"""
 mkdir -p /etc/default /boot/grub
 cat > /etc/default/grub <<'END'
