@@ -17,6 +17,7 @@ from tests.hosts.controller import ROOT
 from tests.hosts.dnf import RpmRepository
 from tests.hosts.host import Host
 from tests.hosts.repository import Repository
+from tests.hosts.tools import cache_dir
 from tests.hosts.town import Spec
 from tests.hosts.vm import Vm, sweep
 
@@ -209,8 +210,8 @@ def vm(hosts_available: None) -> Iterator[Vm]:
     vm.remove()
 
 
-def test_the_vm_has_a_kernel_of_its_own_and_boots_within_a_minute(vm: Vm, make_town: MakeTown) -> None:
-    assert vm.boot_seconds < 60
+def test_the_vm_is_a_host_with_a_kernel_of_its_own(vm: Vm, make_town: MakeTown) -> None:
+    assert vm.boot_seconds < 120  # measured: 28 s beside other tests
     assert vm.kernel().endswith("-cloud-amd64")
     assert vm.run("systemctl is-system-running; hostname").stdout.split() == ["running", "vm1"]
     assert list(vm.entries()) == [vm.kernel()]
@@ -223,60 +224,61 @@ def test_the_vm_has_a_kernel_of_its_own_and_boots_within_a_minute(vm: Vm, make_t
     assert '"ping": "pong"' in town.controller.ansible("all", "-m", "ping").stdout
 
 
-def test_a_power_cut_in_the_middle_of_a_postinst(vm: Vm, mirror: Repository) -> None:
-    mirror.enable(vm, ["fv-slow=1.0"])
-    before = vm.boot_id()
-    mirror.add(repository.slow("2.0", 600))
-    mirror.publish()
-    mirror.refresh(vm)
-    vm.run("systemd-run --quiet apt-get -q -y install fv-slow")
-    vm.run("until grep -q 'begin 2.0' /var/log/fv-slow.log; do sleep 0.5; done")
-    vm.power_cut()
-    assert vm.boot_id() != before
-    assert version(vm, "fv-slow") == "2.0 half-configured"
-    assert vm.read("/var/log/fv-slow.log").splitlines() == [b"begin 1.0", b"end 1.0", b"begin 2.0"]
-    vm.run("sed -i 's/^sleep.*/sleep 0/' /var/lib/dpkg/info/fv-slow.postinst; dpkg --configure -a")
-    assert version(vm, "fv-slow") == "2.0 installed"
-
-
-def test_a_newer_kernel_runs_after_a_reboot_and_grub_reboot_goes_back_once(vm: Vm) -> None:
+def test_a_newer_kernel_a_power_cut_in_a_postinst_and_the_former_kernel(vm: Vm, mirror: Repository) -> None:
     old = vm.kernel()
     vm.with_security_updates()
     if "Inst linux-image" not in vm.run("apt-get -s install linux-image-cloud-amd64").stdout:
         pytest.skip("the security archive has no newer kernel than the release's own")
-    vm.run(f"{UPGRADE} --no-install-recommends linux-image-cloud-amd64", timeout=300)
+    vm.run(f"{UPGRADE} --no-install-recommends linux-image-cloud-amd64; sync", timeout=300)
     new, also = vm.entries()
     assert (vm.kernel(), also) == (old, old)
-    started = vm.started_at()
-    vm.reboot()
-    assert vm.kernel() == new != old
+
+    mirror.enable(vm, ["fv-slow=1.0"])
+    mirror.add(repository.slow("2.0", 600))
+    mirror.publish()
+    mirror.refresh(vm)
+    boot, started = vm.boot_id(), vm.started_at()
+    vm.run("systemd-run --quiet apt-get -q -y install fv-slow")
+    vm.run("until grep -q 'begin 2.0' /var/log/fv-slow.log; do sleep 0.5; done")
+    vm.power_cut()
+    assert vm.boot_id() != boot
     assert vm.started_at() > started
+    assert vm.kernel() == new != old
+    assert version(vm, "fv-slow") == "2.0 half-configured"
+    assert vm.read("/var/log/fv-slow.log").splitlines() == [b"begin 1.0", b"end 1.0", b"begin 2.0"]
+
     vm.run(f"grub-reboot '{vm.entries()[old]}'")
     vm.reboot()
     assert vm.kernel() == old
-    vm.power_cut()
-    assert vm.kernel() == new
+    assert vm.run("grub-editenv list").stdout == "next_entry=\n"  # GRUB has taken it: the next boot is the new one's
 
 
 def test_a_vm_of_a_killed_run_is_swept_up(hosts_available: None) -> None:
-    program = (
-        "import time; from tests.hosts.vm import Vm; print(Vm.launch('left').container, flush=True); time.sleep(99)"
-    )
-    other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    program = "from tests.hosts.vm import Vm; Vm.launch('left')"
+    other = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
     try:
-        assert other.stdout
-        left = other.stdout.readline().strip()
-        assert left not in sweep()
+        place = cache_dir() / "vms" / f"left-{other.pid}-1"
+        deadline = time.monotonic() + 60
+        while not content(place / "pid") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        pid = int(content(place / "pid"))
+        assert str(place).encode() in content(Path(f"/proc/{pid}/cmdline"))
+        assert place.name not in sweep()
         other.kill()
         other.wait()
-        assert left in sweep()
-        assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if f"vms/{left}".encode() in content(path)]
+        assert place.name in sweep()
+        assert not place.exists()
+        while content(Path(f"/proc/{pid}/cmdline")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not content(Path(f"/proc/{pid}/cmdline"))
     finally:
         other.kill()
+        other.wait()
+        sweep()
 
 
 def content(path: Path) -> bytes:
-    """A file of /proc, which may go away meanwhile."""
+    """A file that may not be there yet, or any more."""
     try:
         return path.read_bytes()
     except OSError:
