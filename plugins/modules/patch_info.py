@@ -15,6 +15,7 @@ description:
   - Reads the package lists that the host has, and simulates. Nothing is refreshed, downloaded or changed.
   - The answer is a document of kind C(updates/1).
 extends_documentation_fragment:
+  - civicops.town.attributes
   - civicops.town.attributes.read_only
   - civicops.town.patching
   - civicops.town.document

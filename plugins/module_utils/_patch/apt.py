@@ -17,7 +17,7 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 from .._host_info.context import CommandError, Context
 from .._host_info.packages import installed as installed_table
 from .._host_info.updates import INST, pending
-from .manager import POOL, Holder, Key, ManagerError, Plan, Policy, Update, folder_is_ours, lock_holder, run, why
+from .manager import POOL, Holder, Key, ManagerError, Plan, Policy, Update, folder_is_ours, lock_holder, log, run, why
 
 LISTS = "/var/lib/apt/lists"
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/cache/apt/archives/lock", f"{LISTS}/lock")
@@ -270,7 +270,7 @@ class Apt:
         words = self._words(plan.install)
         command = ["apt-get", *_COMMON, *_CONFFILES, f"-oDPkg::Lock::Timeout={lock_wait}", "--no-remove", "install"]
         status, output = run([*command, *words], None)
-        print(output, flush=True)
+        log(output)
         # apt takes what is named for wanted by hand, and what it brings with it for automatic.
         self._mark("auto", (before | {one.name for one in plan.install if one.current is None}) - self.marks())
         if status != 0:
@@ -297,7 +297,7 @@ class Apt:
             options = ["--allow-downgrades", "--allow-change-held-packages", "install", *files, *gone]
             self._refuse_removals([*command, "-s", *alone, *options], gone)
             status, output = run([*command, *alone, *options], None)
-            print(output, flush=True)
+            log(output)
             if status != 0:
                 raise ManagerError(f"apt-get: {why(output)}")
         after = self.marks()

@@ -10,6 +10,7 @@ import fcntl
 import os
 import struct
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -253,6 +254,12 @@ def run(command: Sequence[str], seconds: Optional[float] = 120.0, cwd: str = "/"
     except OSError as error:
         raise ManagerError(f"{command[0]}: {error.strerror}") from None
     return done.returncode, clean(done.stdout)
+
+
+def log(text: str) -> None:
+    """Add to what is kept of the work's output."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def why(output: str) -> str:

@@ -546,7 +546,7 @@ def main() -> int:
     folder = os.environ["CIVICOPS_WORK"]
     request = snapshot.read_json(folder, REQUEST)
     if request is None:
-        print(f"{folder}/{REQUEST} is not there", file=sys.stderr)
+        sys.stderr.write(f"{folder}/{REQUEST} is not there\n")
         return 2
     deadline = request.get("deadline")
     night = Night(request, float(os.environ["CIVICOPS_DEADLINE"]) if deadline is None else float(deadline))

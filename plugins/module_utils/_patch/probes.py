@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401  names are encoded by it, and Python itself may be replaced meanwhile
+import codecs
 import http.client
 import os
 import socket
@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean
 
+IDNA = codecs.lookup("idna")  # host names are encoded by it, and Python itself may be replaced before one is
 ANSWER_LIMIT = 1 << 20  # bytes of an answer that are looked at
 LOOK_EVERY = 2.0
 SYSTEMCTL = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", "--full"]
