@@ -266,13 +266,10 @@ class Apt:
     # -- changes ------------------------------------------------------------------
 
     def install(self, plan: Plan, lock_wait: int) -> None:
-        before = self.marks()
         words = self._words(plan.install)
         command = ["apt-get", *_COMMON, *_CONFFILES, f"-oDPkg::Lock::Timeout={lock_wait}", "--no-remove", "install"]
         status, output = run([*command, *words], None)
         log(output)
-        # apt takes what is named for wanted by hand, and what it brings with it for automatic.
-        self._mark("auto", (before | {one.name for one in plan.install if one.current is None}) - self.marks())
         if status != 0:
             raise ManagerError(f"apt-get: {why(output)}")
 
@@ -300,9 +297,12 @@ class Apt:
             log(output)
             if status != 0:
                 raise ManagerError(f"apt-get: {why(output)}")
-        after = self.marks()
-        self._mark("auto", marks - after)
-        self._mark("manual", after - marks)
+        self.set_marks(marks)
+
+    def set_marks(self, marks: Set[str]) -> None:
+        now = self.marks()
+        self._mark("auto", marks - now)
+        self._mark("manual", now - marks)
 
     @staticmethod
     def _refuse_removals(command: Sequence[str], gone: Sequence[str]) -> None:

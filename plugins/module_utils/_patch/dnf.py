@@ -358,10 +358,7 @@ class Dnf:
 
     def install(self, plan: Plan, lock_wait: int) -> None:
         files = [_kept(one.name, one.candidate, one.arch) for one in plan.install]
-        new = {one.name for one in plan.install if one.current is None}
-        before = self.marks()
         self._transact(files, [], lock_wait)
-        self._mark("remove", (before | new) - self.marks())
 
     def restore(self, before: Mapping[Key, str], marks: Set[str], lock_wait: int) -> None:
         now = self.installed()
@@ -379,9 +376,12 @@ class Dnf:
             raise ManagerError(f"the packages to go back to are not all there: {', '.join(absent[:5])}")
         if files or gone:
             self._transact(files, gone, lock_wait)
-        after = self.marks()
-        self._mark("remove", marks - after)
-        self._mark("install", after - marks)
+        self.set_marks(marks)
+
+    def set_marks(self, marks: Set[str]) -> None:
+        now = self.marks()
+        self._mark("remove", marks - now)
+        self._mark("install", now - marks)
 
     def _transact(self, files: Sequence[str], gone: Sequence[Tuple[str, str, str]], lock_wait: int) -> None:
         """One transaction of files that are here, without any repository."""

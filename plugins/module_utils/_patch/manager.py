@@ -187,6 +187,9 @@ class Manager(Protocol):
     def marks(self) -> Set[str]:
         """The packages that were installed automatically, by name."""
 
+    def set_marks(self, marks: Set[str]) -> None:
+        """Mark these as installed automatically, and all others as wanted by hand."""
+
     def audit(self) -> List[str]:
         """Packages that are not installed whole, a line each."""
 

@@ -266,7 +266,7 @@ class Night:
         self.details.setdefault("_installing_at", boottime())
         self._enter("install")
         try:
-            with self._phase("install"):
+            with self._phase("install"), snapshot.ballast(self.base):
                 self.manager.install(plan, int(self.request["lock_wait"]))
         except ScriptError as error:
             self._after_transaction()
@@ -290,8 +290,12 @@ class Night:
     def _after_transaction(self) -> None:
         """What is there now, kept as the state that our work has left."""
         before = snapshot.read_json(self.base, BEFORE)
-        files = snapshot.manifest()
         now = self.manager.installed()
+        # Package managers take what is named for wanted by hand. What is new has come with something else.
+        new = {name for name, arch in now.keys() - packages_of(before["packages"]).keys()}
+        had = {name for name, arch, version in before["packages"]}
+        self.manager.set_marks(set(before["marks"]) | (new - had))
+        files = snapshot.manifest()
         self.details["changes"]["rows"] = differences(packages_of(before["packages"]), now)
         known = snapshot.load(before["files"])
         self.details["conffiles"] = sorted(

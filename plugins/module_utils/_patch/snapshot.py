@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import tarfile
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
@@ -26,6 +27,7 @@ ROOTS = (
     "/var/lib/systemd/deb-systemd-user-helper-enabled",
     "/var/lib/ucf",
 )
+BALLAST = 48 << 20
 FILE_LIMIT = 64 << 20  # a larger file is no configuration: it is compared by size and time, and not kept
 NAME_LIMIT = 200_000
 # What a running system changes by itself.
@@ -194,6 +196,24 @@ def _take_away(path: str, done: Restored) -> None:
         done.paths.append(path)
     except OSError as error:
         done.failed.append(f"{path}: {error.strerror or error}")
+
+
+@contextmanager
+def ballast(folder: str) -> Iterator[None]:
+    """Hold some of the disk, and give it back at the end: where the work has filled it, that is the room for a repair,
+    a rollback and the record. Without room for it there is none, and nothing is said: the disk was looked at before."""
+    place = os.path.join(folder, "ballast")
+    with suppress(OSError):
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(handle, 0, BALLAST)
+        finally:
+            os.close(handle)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.unlink(place)
 
 
 def write_json(folder: str, name: str, value: Any) -> None:
