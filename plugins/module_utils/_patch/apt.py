@@ -96,8 +96,7 @@ class Apt:
             rows = pending(self._ctx)
         except CommandError as error:
             raise ManagerError(str(error)) from None
-        table = self._ctx.once("packages", installed_table)
-        source_of = {row[0]: row[3] for row in table["rows"]} if table else {}
+        source_of = self._installed_sources()
         return [
             Update(name, arch, current, candidate, security, origin, source_of.get(name))
             for name, arch, current, candidate, security, origin in rows
@@ -134,13 +133,34 @@ class Apt:
             return [], _problem(output)
         found = list(parse_simulated(output, self._native_arch()))
         asked = {update.key for update in wanted}
-        for update in found:
-            if update.key not in asked and update.current is not None:
-                if update.name in holds:
-                    return [], f"wants {update.name}, which is held"
-                if policy.denies(update.name, update.source):
-                    return [], f"wants {update.name}, which is on the deny list"
+        others = [update for update in found if update.key not in asked]
+        if policy.deny:
+            self._name_sources(others)
+        for update in others:
+            if update.name in holds:
+                return [], f"wants {update.name}, which is held"
+            if policy.denies(update.name, update.source):
+                return [], f"wants {update.name}, which is on the deny list"
         return found, None
+
+    def _name_sources(self, updates: List[Update]) -> None:
+        """The source packages, as a deny list may name them: of what is new by its candidate."""
+        known = self._installed_sources()
+        for update in updates:
+            update.source = known.get(update.name)
+        new = [update for update in updates if update.name not in known]
+        if not new:
+            return
+        status, output = run(["apt-cache", "show", *self._words(new)], SIMULATION_SECONDS)
+        if status != 0:
+            raise ManagerError(f"apt-cache show: {why(output)}")
+        told = {(one.get("Package"), one.get("Version")): one.get("Source") for one in parse_stanzas(output)}
+        for update in new:
+            update.source = (told.get((update.name, update.candidate)) or "").partition(" ")[0] or None
+
+    def _installed_sources(self) -> Dict[str, Optional[str]]:
+        table = self._ctx.once("packages", installed_table)
+        return {row[0]: row[3] for row in table["rows"]} if table else {}
 
     def _measure(self, plan: Plan) -> None:
         """Sizes of the packages, and by how much the disk fills.

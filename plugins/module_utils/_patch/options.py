@@ -14,7 +14,7 @@ from .preflight import Limits
 from .probes import Probe
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:\d+[smhd])+")
+_DURATION = re.compile(r"(?:[0-9]{1,9}[smhd])+")
 
 
 class OptionError(Exception):
@@ -92,7 +92,7 @@ def _plain(probe: Dict[str, Any], number: int) -> Dict[str, Any]:
 def seconds(name: str, text: Any) -> float:
     """A length such as 90s, 5m or 1h30m, in seconds; a bare number counts seconds. Raises OptionError."""
     words = str(text).strip()
-    if words.isdigit():
+    if re.fullmatch("[0-9]{1,9}", words):
         return float(words)
     if not _DURATION.fullmatch(words):
         raise OptionError(f"{name} is {words[:40]!r}: give a length such as 90s, 5m or 1h30m")

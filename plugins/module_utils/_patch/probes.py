@@ -13,6 +13,7 @@ import socket
 import sqlite3
 import ssl
 import subprocess
+import threading
 import time
 import urllib.parse
 from dataclasses import dataclass
@@ -23,6 +24,18 @@ from .._host_info.context import COMMAND_ENVIRONMENT, clean
 IDNA = codecs.lookup("idna")  # host names are encoded by it, and Python itself may be replaced before one is
 ANSWER_LIMIT = 1 << 20  # bytes of an answer that are looked at
 LOOK_EVERY = 2.0
+# What a look can raise, options that can't be among it: a port of 99999, a command without a word, two statements.
+_RED = (
+    OSError,
+    ValueError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    http.client.HTTPException,
+    sqlite3.Error,
+    sqlite3.Warning,
+    subprocess.SubprocessError,
+)
 SYSTEMCTL = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", "--full"]
 
 
@@ -51,12 +64,20 @@ class Probe:
         return cls(str(name), str(kind), value.get("system"), min(max(seconds, 1.0), 60.0), options)
 
     def look(self) -> Tuple[bool, str]:
-        """Whether it is well, and what was found."""
+        """Whether it is well, and what was found; by a thread, as a server that answers a byte now and then, and a
+        query, know no limit of time that is for the whole of it."""
+        found: List[Tuple[bool, str]] = []
+        thread = threading.Thread(target=lambda: found.append(self._look()), daemon=True)
+        thread.start()
+        thread.join(self.seconds + 1.0)
+        return found[0] if found else (False, f"no end after {self.seconds:.0f} s")
+
+    def _look(self) -> Tuple[bool, str]:
         try:
             return _LOOKS[self.kind](self.options, self.seconds)
         except KeyError as error:
             return False, f"the probe lacks {error}"
-        except (OSError, ValueError, http.client.HTTPException, sqlite3.Error, subprocess.SubprocessError) as error:
+        except _RED as error:
             return False, f"{type(error).__name__}: {error}"[:300]
 
     def values(self) -> Dict[str, Any]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ NAME_LIMIT = 200_000
 # What a running system changes by itself.
 PASSING = ("/etc/mtab", "/etc/adjtime", "/etc/resolv.conf", "/etc/ld.so.cache~")
 ARCHIVE = "etc.tar"
+UNFINISHED = ".civicops-new"
 
 Entry = Tuple[str, int, int, int, str]
 """Kind (file, link, dir), mode, owner, group, and the content's hash or the link's target."""
@@ -129,73 +131,141 @@ def restore(folder: str, before: Manifest, after: Optional[Manifest], since: Man
     now = manifest()
     done = Restored()
     differing = sorted(changed(before, now))
+    # Of more names than are looked at, one that is not in the list may have been there all the same.
+    if max(len(before), len(now)) < NAME_LIMIT:
+        # First, and from the leaves on: a directory of ours may stand where a file is to be put back.
+        for path in reversed(differing):
+            if path not in before and path not in theirs:
+                _take_away(path, now, done)
     with tarfile.open(os.path.join(folder, ARCHIVE), "r") as archive:
         members = {"/" + member.name: member for member in archive.getmembers()}
-        # Directories first on the way in; on the way out, what lies in them.
-        for path in differing:
+        for path in differing:  # directories before what lies in them
             if path in theirs:
                 done.left.append(path)
             elif path in before:
-                _put_back(archive, members.get(path), path, before[path], done)
-        for path in reversed(differing):
-            if path not in before and path not in theirs:
-                _take_away(path, done)
+                _put_back(archive, members.get(path), path, before, theirs, done)
     return done
 
 
+@contextmanager
+def _folder_of(path: str, known: Manifest) -> Iterator[int]:
+    """The directory that a path lies in, reached from its root without following a link that was none before: a
+    directory that was exchanged for a link must not make us write elsewhere. Raises OSError."""
+    steps = _steps(path, known)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    if not steps:
+        handle = os.open(os.path.dirname(path), flags)  # above a root: the system's own
+    else:
+        link = known[steps[0]][4] if known[steps[0]][0] == "link" else None
+        if link is not None and os.readlink(steps[0]) != link:
+            raise OSError(errno.ELOOP, "it leads elsewhere now", steps[0])
+        handle = os.open(steps[0], flags | (os.O_NOFOLLOW if link is None else 0))
+    try:
+        for step in steps[1:]:
+            below = os.open(os.path.basename(step), flags | os.O_NOFOLLOW, dir_fd=handle)
+            os.close(handle)
+            handle = below
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _steps(path: str, known: Manifest) -> List[str]:
+    """The directories from a root down to the one that a path lies in."""
+    steps: List[str] = []
+    folder = os.path.dirname(path)
+    while folder in known:
+        steps.insert(0, folder)
+        folder = os.path.dirname(folder)
+    return steps
+
+
+def _is_folder(name: str, handle: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(name, dir_fd=handle).st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def _put_back(
-    archive: tarfile.TarFile, member: Optional[tarfile.TarInfo], path: str, entry: Entry, done: Restored
+    archive: tarfile.TarFile,
+    member: Optional[tarfile.TarInfo],
+    path: str,
+    before: Manifest,
+    theirs: Set[str],
+    done: Restored,
 ) -> None:
-    kind, mode, uid, gid, dummy = entry
     try:
         if member is None:
             raise OSError("it is not in the archive")
-        if kind == "dir":
-            if os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)):
-                os.unlink(path)
-            os.makedirs(path, exist_ok=True)
-            os.chown(path, uid, gid)
-            os.chmod(path, mode)
-        else:
-            _replace(archive, member, path, entry)
+        with _folder_of(path, before) as handle:
+            if before[path][0] == "dir":
+                _make_folder(handle, os.path.basename(path), before[path])
+            else:
+                _replace(archive, member, handle, os.path.basename(path), before[path])
         done.paths.append(path)
     except OSError as error:
-        done.failed.append(f"{path}: {error.strerror or error}")
+        if error.errno == errno.ENOTEMPTY or any(step in theirs for step in _steps(path, before)):
+            done.left.append(path)  # somebody's files, or somebody's link, are in its place
+        else:
+            done.failed.append(f"{path}: {error.strerror or error}")
 
 
-def _replace(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, entry: Entry) -> None:
+def _make_folder(handle: int, name: str, entry: Entry) -> None:
+    dummy, mode, uid, gid, dummy = entry
+    if not _is_folder(name, handle):
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=handle)
+        os.mkdir(name, 0o700, dir_fd=handle)
+    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
+    try:
+        os.fchown(folder, uid, gid)
+        os.fchmod(folder, mode)
+    finally:
+        os.close(folder)
+
+
+def _replace(archive: tarfile.TarFile, member: tarfile.TarInfo, handle: int, name: str, entry: Entry) -> None:
     kind, mode, uid, gid, content = entry
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.civicops-{os.getpid()}"
+    with suppress(FileNotFoundError):
+        os.unlink(UNFINISHED, dir_fd=handle)  # of a try that was cut off
     if kind == "link":
-        os.symlink(content, temporary)
-        os.chown(temporary, uid, gid, follow_symlinks=False)
+        os.symlink(content, UNFINISHED, dir_fd=handle)
+        os.chown(UNFINISHED, uid, gid, dir_fd=handle, follow_symlinks=False)
     else:
         source = archive.extractfile(member)
         if source is None:
             raise OSError("it is no file in the archive")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(handle, "wb") as target:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(UNFINISHED, flags, 0o600, dir_fd=handle), "wb") as target:
             shutil.copyfileobj(source, target)
             os.fchown(target.fileno(), uid, gid)
             os.fchmod(target.fileno(), mode)
             target.flush()
+            os.utime(target.fileno(), (member.mtime, member.mtime))
             os.fsync(target.fileno())
-        os.utime(temporary, (member.mtime, member.mtime))
-    os.replace(temporary, path)
-
-
-def _take_away(path: str, done: Restored) -> None:
     try:
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.rmdir(path)
-        else:
-            os.unlink(path)
+        if _is_folder(name, handle):
+            os.rmdir(name, dir_fd=handle)  # what was ours in it is gone already
+        os.replace(UNFINISHED, name, src_dir_fd=handle, dst_dir_fd=handle)
+    except OSError:
+        os.unlink(UNFINISHED, dir_fd=handle)
+        raise
+
+
+def _take_away(path: str, now: Manifest, done: Restored) -> None:
+    try:
+        with _folder_of(path, now) as handle:
+            if _is_folder(os.path.basename(path), handle):
+                os.rmdir(os.path.basename(path), dir_fd=handle)
+            else:
+                os.unlink(os.path.basename(path), dir_fd=handle)
         done.paths.append(path)
     except OSError as error:
-        done.failed.append(f"{path}: {error.strerror or error}")
+        if error.errno == errno.ENOTEMPTY:
+            done.left.append(path)  # somebody's files are in it
+        else:
+            done.failed.append(f"{path}: {error.strerror or error}")
 
 
 @contextmanager
