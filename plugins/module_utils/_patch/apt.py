@@ -25,6 +25,7 @@ DOWNLOAD_SECONDS = 3600.0
 SIMULATION_SECONDS = 120.0
 # A simulation each, where all together can't be installed: a night has seldom more than this of source packages.
 GROUPS = 200
+SEARCH_SECONDS = 40.0  # one question to a host may take two minutes in all
 KEPT_DAYS = 90
 _COMMON = (
     "-y",
@@ -108,14 +109,15 @@ class Apt:
         together, problem = self._simulate(wanted, policy, holds)
         if problem is None:
             return wanted, together
+        end = time.monotonic() + SEARCH_SECONDS
         groups: Dict[str, List[Update]] = {}
         for update in wanted:
             groups.setdefault(update.source or update.name, []).append(update)
         good: List[Update] = []
         with_them: List[Update] = []
         for number, group in enumerate(groups.values()):
-            if number >= GROUPS:
-                problem = f"more than {GROUPS} source packages, and not all of them can be installed together"
+            if number >= GROUPS or time.monotonic() > end:
+                problem = "not all can be installed together, and there was no time to find out about this one"
             else:
                 found, problem = self._simulate([*good, *group], policy, holds)
             if problem is None:

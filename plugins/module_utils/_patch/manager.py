@@ -268,7 +268,9 @@ def log(text: str) -> None:
 def why(output: str) -> str:
     """The last words of a package manager that failed: its errors, else its last lines."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("E: ", "dpkg: error", "Error: ", "error: "))]
+    # dpkg says what was wrong in the line after.
+    joined = [f"{line} {after}" if line.endswith(":") else line for line, after in zip(lines, [*lines[1:], ""])]
+    errors = [line for line in joined if line.startswith(("E: ", "dpkg: error", "Error: ", "error: "))]
     return " / ".join((errors or lines)[-4:])[:700]
 
 
