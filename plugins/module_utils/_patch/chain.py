@@ -110,6 +110,8 @@ class Chain:
     def _following(self, number: int, state: State) -> Optional[Tuple[str, bool] | str]:
         """The stage of the next piece and whether the host was started anew meanwhile; a text where that is yet to
         happen; None where this piece is the last."""
+        if os.path.lexists(os.path.join(self._folder(number + 1), CLAIM)):
+            return "", True  # it was begun, and wrote the details anew: how it stands is its own to tell
         if state.state == "interrupted":
             return ("recover", True) if state.began or number > 1 else None
         if state.state != "finished" or state.status != 0:
