@@ -29,7 +29,7 @@ from .preflight import Blocker
 
 REQUEST = "request.json"
 DETAILS = "details.json"
-BEFORE, AFTER, TAKEN_BACK = "before.json", "after.json", "taken-back.json"
+BEFORE, AFTER, SINCE, TAKEN_BACK = "before.json", "after.json", "since.json", "taken-back.json"
 LOCK_LOOK = 2.0
 BOOT_SECONDS = 180  # how long the units of a boot may take to settle, beside the probes' own grace
 
@@ -152,7 +152,7 @@ class Night:
         self._tell(f"interrupted in the phase {phase or 'plan'}; put right: {'; '.join(problems[:3]) or 'all of it'}")
         if phase == "rollback" or self.request["job"] == "rollback":
             self._roll_back()
-        elif snapshot.read_json(self.base, BEFORE) is None:
+        elif phase is None or snapshot.read_json(self.base, BEFORE) is None:
             if self._left() < self.request["needed"]:
                 self._well(
                     "interrupted", "it was interrupted before anything was installed, and too little time is left"
@@ -214,6 +214,8 @@ class Night:
         self.waited += boottime() - began
         if holder is not None:
             text = f"{holder} holds the lock of {self.manager.program}, for longer than {self.request['lock_wait']} s"
+            if self.details.get("_phase") is not None:
+                raise self._ended("interrupted", f"it can't be put right: {text}")  # it is not as it was any more
             self._blocked("lock", text)
 
     def _probes_before(self, must_be_green: bool = True) -> None:
@@ -312,8 +314,9 @@ class Night:
         if told["wanted"] and self.request["reboot"] == "when_wanted":
             if self._left() >= self.request["reboot_seconds"]:
                 self._reboot("after")
-            left = f"{max(0.0, self._left()):.0f} s are left, a reboot may take {self.request['reboot_seconds']:.0f} s"
-            told["why_not"] = f"too little time: {left}"
+            else:
+                left = f"{max(0.0, self._left()):.0f} s are left"
+                told["why_not"] = f"too little time: {left}, a reboot may take {self.request['reboot_seconds']:.0f} s"
         elif told["wanted"]:
             told["why_not"] = "the town's policy is never to reboot"
         if self.details["changes"]["rows"]:
@@ -410,7 +413,7 @@ class Night:
         self._enter("rollback")
         problem = ""
         with self._phase("rollback"):
-            since = snapshot.manifest()
+            since = self._since()
             was = self.manager.installed()
             try:
                 self._restore(packages, marks)
@@ -439,6 +442,14 @@ class Night:
             words.append(f"after it was taken back: {'; '.join(red)}")
         good = "done" if self.request["job"] == "rollback" else "rolled_back"
         raise self._ended(good if whole and not red else "failed", "; ".join(words))
+
+    def _since(self) -> snapshot.Manifest:
+        """How the files were when taking back began: what a try that was cut off has changed is ours."""
+        kept = snapshot.read_json(self.base, SINCE)
+        if kept is None:
+            kept = snapshot.manifest()
+            snapshot.write_json(self.base, SINCE, kept)
+        return snapshot.load(kept)
 
     def _restore(self, packages: Dict[Key, str], marks: Set[str]) -> None:
         """Twice, as what was broken in the middle may need a repair first."""
