@@ -31,7 +31,8 @@ class UpdatesAction(DocumentAction):
 
     def summary(self, body: dict[str, Any]) -> dict[str, Any]:
         rows = _rows(body.get("updates"))
-        codes = [one.get("code") for one in body.get("blockers") or () if isinstance(one, dict)]
+        blockers = body.get("blockers")
+        codes = [one.get("code") for one in blockers if isinstance(one, dict)] if isinstance(blockers, list) else []
         return {
             "waiting": len(rows),
             "selected": sum(len(row) > 8 and row[8] is True for row in rows),
