@@ -1,4 +1,4 @@
-"""`packages.py FILE`, with the clone in PYTHONPATH: a tar file with a mirror of four packages, each at 1.0 and at 1.1."""
+"""`packages.py FILE`, with the clone in PYTHONPATH: a tar file with a mirror of packages at 1.0 and at 1.1."""
 
 from __future__ import annotations
 

@@ -276,3 +276,88 @@ def test_the_longest_answer_fits_its_document() -> None:
 )
 def test_what_is_no_answer_is_none(text: Any) -> None:
     assert host_work_action.Answer.read(text) is None
+
+
+# --- waiting on the host ---------------------------------------------------------------------------------------------
+
+WATCH = "/var/lib/civicops/runs/r1/patch/result.json"
+
+
+@pytest.mark.parametrize("path", [WATCH, "/x", "/home/ops/.local/state/a_b-c.d"])
+def test_a_plain_path_is_watched(path: str) -> None:
+    answer = host_work_action.Answer.read(json.dumps(RUNNING | {"watch": path}))
+    assert answer is not None
+    assert answer.watch == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/x; reboot", "/x$(reboot)", "/x`id`", "/x y", "/x\n", "/x'", '/x"', "/x|y", "/x>y", "/x*", "/x\\", "/ä", "x", "",
+     "/", "~/x", "-e", "/" + "x" * 501, "/x\u202e", 7, None, ["/x"], {"a": "/x"}, True],
+)  # fmt: skip
+def test_a_path_that_a_shell_could_read_otherwise_is_not_watched(path: Any) -> None:
+    answer = host_work_action.Answer.read(json.dumps(RUNNING | {"watch": path}))
+    assert answer is not None
+    assert answer.watch is None
+
+
+@pytest.fixture
+def watching(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Host, list[str], Callable[[float], None]]]:
+    """The scripts that a host was asked to wait with; it waits for as long as the test says."""
+    scripts: list[str] = []
+    host = Host(RUNNING | {"watch": WATCH}, RUNNING | {"watch": WATCH}, DONE)
+    waits = [30.0]
+
+    def execute(self: Any, script: str, sudoable: bool) -> dict[str, Any]:
+        scripts.append(script)
+        host.sleep(waits[0])
+        return {"rc": 0}
+
+    monkeypatch.setattr(ActionModule, "_low_level_execute_command", execute)
+
+    def take(seconds: float) -> None:
+        waits[0] = seconds
+
+    yield host, scripts, take
+
+
+def test_the_end_is_waited_for_on_the_host(play: Play, watching: Any) -> None:
+    host, scripts, _take = watching
+    assert play(host)["outcome"] == "done"
+    assert host.moments == [0, 30, 60]
+    assert len(scripts) == 2
+    assert f"[ ! -e {WATCH} ] && [ $n -lt 50 ]" in scripts[0]
+
+
+def test_a_host_that_does_not_wait_does_not_make_us_spin(play: Play, watching: Any) -> None:
+    host, scripts, take = watching
+    take(0.0)
+    host.script = [RUNNING | {"watch": WATCH}]
+    assert play(host)["outcome"] == "running"
+    assert len(host.asked) <= 600 + GRACE + 2, "a question a second at most"
+    assert len(scripts) == len(host.asked) - 1
+
+
+def test_a_host_that_goes_away_while_it_waits_is_asked_as_ever(
+    play: Play, watching: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, _scripts, _take = watching
+
+    def lost(self: Any, script: str, sudoable: bool) -> dict[str, Any]:
+        host.sleep(5.0)
+        raise LOST
+
+    monkeypatch.setattr(ActionModule, "_low_level_execute_command", lost)
+    host.script = [RUNNING | {"watch": WATCH}, LOST, DONE]
+    assert play(host)["outcome"] == "done"
+    assert host.resets == 1
+
+
+def test_details_that_are_no_object_are_none() -> None:
+    told: list[Any] = ["x", 7, [], None, True]
+    for details in told:
+        answer = host_work_action.Answer.read(json.dumps(DONE | {"details": details}))
+        assert answer is not None
+        assert answer.details is None
+    huge = json.dumps(DONE | {"details": {"x": "y" * (4 << 20)}})
+    assert host_work_action.Answer.read(huge) is None

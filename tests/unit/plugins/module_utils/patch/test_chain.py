@@ -13,7 +13,13 @@ from ansible_collections.civicops.town.plugins.module_utils._host_work import wo
 from ansible_collections.civicops.town.plugins.module_utils._host_work.place import Place
 from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit
 from ansible_collections.civicops.town.plugins.module_utils._patch import chain, snapshot
-from ansible_collections.civicops.town.plugins.module_utils._patch.chain import LONGEST, Chain, patched_runs, way_back
+from ansible_collections.civicops.town.plugins.module_utils._patch.chain import (
+    LONGEST,
+    Chain,
+    cut_off,
+    patched_runs,
+    way_back,
+)
 
 GONE = 2**22 + 1  # above the kernel's largest process id
 
@@ -45,7 +51,9 @@ class Host:
         return Chain(Permit.read(part, wrapper.boottime()), {"stage": "install", "reboot": "when_wanted"}, self.place)
 
     def step(self, dry: bool = False, first: Callable[[], dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
-        return self.chain(**more).step(first or (lambda: {"request": {"manager": "apt"}}), dry)
+        begin = first or (lambda: {"request": {"manager": "apt"}})
+        told: dict[str, Any] = self.chain(**more).step(begin, dry)
+        return told
 
     def piece(self, number: int) -> Path:
         return Path(self.place.path, "r1", "patch" if number == 1 else f"patch-{number}")
@@ -255,5 +263,25 @@ def test_the_runs_that_can_be_taken_back(host: Host) -> None:
         def installed(self) -> dict[tuple[str, str], str]:
             return {("a", "amd64"): "2", ("more", "all"): "1"}
 
-    table = way_back(Manager(), host.place.of("old", "patch", make=False))  # type: ignore[arg-type]
+    table = way_back(Manager(), host.place.of("old", "patch", make=False))
     assert table["rows"] == [["a", "amd64", "2", "1"], ["gone", "all", None, "1"], ["more", "all", "1", None]]
+
+
+def test_the_runs_that_were_cut_off_here(host: Host) -> None:
+    assert cut_off(host.place) == []
+    host.step()
+    assert cut_off(host.place) == [], "it has not begun"
+    host.begin(1)
+    assert cut_off(host.place) == [], "it goes on"
+    (host.base / wrapper.BEGAN).unlink()
+    host.begin(1, GONE)
+    assert cut_off(host.place) == ["r1"]
+    host.step()
+    assert cut_off(host.place) == [], "the second piece is on its way"
+    host.begin(2, GONE)
+    assert cut_off(host.place) == ["r1"]
+    host.end(2, outcome="done")
+    assert cut_off(host.place) == []
+    Path(host.place.path, "r2").touch()
+    Path(host.place.of("r3", "patch", make=True), wrapper.BEGAN).write_text("{")
+    assert cut_off(host.place) == []

@@ -8,8 +8,19 @@ from typing import Any
 
 import pytest
 from ansible_collections.civicops.town.plugins.module_utils._patch import night, snapshot
-from ansible_collections.civicops.town.plugins.module_utils._patch.manager import Holder, ManagerError, Plan
-from ansible_collections.civicops.town.plugins.module_utils._patch.night import AFTER, BEFORE, DETAILS, TAKEN_BACK, Night
+from ansible_collections.civicops.town.plugins.module_utils._patch.manager import (
+    Holder,
+    ManagerError,
+    Plan,
+    ScriptError,
+)
+from ansible_collections.civicops.town.plugins.module_utils._patch.night import (
+    AFTER,
+    BEFORE,
+    DETAILS,
+    TAKEN_BACK,
+    Night,
+)
 
 from civicops.ledger.documents import check_body
 
@@ -133,6 +144,9 @@ class World:
     def marks(self) -> set[str]:
         return set(self.auto)
 
+    def set_marks(self, marks: set[str]) -> None:
+        self.auto = set(marks)
+
     def install(self, plan: Plan, lock_wait: int) -> None:
         self.files |= {"/etc/a": "2", "/etc/a.dpkg-dist": "2"}
         self.call("install")
@@ -212,6 +226,7 @@ def test_a_night_that_goes_well(world: World) -> None:
     details = world.run()
     assert told(details) == ("done", "")
     assert world.installed_all
+    assert world.auto == {"b", "n"}, "what was automatic, and what has come with something"
     assert world.calls == ["download", "keep", "install"]
     assert details["changes"]["rows"] == [["a", "amd64", "1", "2"], ["n", "all", None, "3"]]
     assert details["conffiles"] == ["/etc/a.dpkg-dist"]
@@ -358,6 +373,20 @@ def test_an_installation_that_stumbles_and_is_whole_all_the_same_goes_on(world: 
     details = world.run()
     assert details["outcome"] == "done"
     assert details["told"] == ["the installation stumbled and was brought to its end: E: the last trigger"]
+
+
+def test_a_script_that_failed_unseen_by_its_manager_is_taken_back_without_a_repair(world: World) -> None:
+    real = world.install
+
+    def install(plan: Plan, lock_wait: int) -> None:
+        real(plan, lock_wait)
+        raise ScriptError("%post of a failed")
+
+    world.install = install  # type: ignore[method-assign]
+    details = world.run()
+    assert told(details) == ("rolled_back", "the installation failed: %post of a failed")
+    assert "repair" not in world.calls
+    assert world.as_before
 
 
 @pytest.mark.parametrize(
@@ -638,7 +667,9 @@ def test_taking_back_that_was_cut_off_is_gone_on_with(world: World) -> None:
 # --- what nobody thought of ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("what is this"), ManagerError("x")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), ValueError("what is this"), ManagerError("x")]
+)
 def test_an_error_ends_the_stage_with_a_word(world: World, error: Exception) -> None:
     def marks() -> set[str]:
         raise error

@@ -35,9 +35,11 @@ def test_lengths(text: Any, value: float) -> None:
     assert seconds("x", text) == value
 
 
-@pytest.mark.parametrize("text", ["", "m", "5 m", "-5m", "1.5h", "5w", "5m!", None, True, [], "²", "٣m", "1e3", "5M", "9" * 400])
+@pytest.mark.parametrize(
+    "text", ["", "m", "5 m", "-5m", "1.5h", "5w", "5m!", None, True, [], "²", "٣m", "1e3", "5M", "9" * 400]
+)
 def test_what_is_no_length_is_named(text: Any) -> None:
-    with pytest.raises(OptionError, match="lock_wait is .*give a length such as"):
+    with pytest.raises(OptionError, match=r"lock_wait is .*give a length such as"):
         seconds("lock_wait", text)
 
 
@@ -77,7 +79,7 @@ def test_probes_are_read_before_anything_is_begun() -> None:
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("program") / bundle.PROGRAM
     place.write_bytes(bundle.program())
-    return place
+    return Path(place)
 
 
 def test_the_program_runs_alone_and_says_what_it_lacks(program: Path) -> None:

@@ -15,9 +15,7 @@ UPDATES = st.builds(
     Update, NAMES, st.sampled_from(["amd64", "all"]), st.just("1"), st.just("2"), st.none() | st.booleans(),
     source=st.none() | NAMES,
 )  # fmt: skip
-POLICIES = st.builds(
-    Policy, st.sampled_from(["security", "all"]), PATTERNS.map(tuple), PATTERNS.map(tuple)
-)
+POLICIES = st.builds(Policy, st.sampled_from(["security", "all"]), PATTERNS.map(tuple), PATTERNS.map(tuple))
 
 
 @given(policy=POLICIES, update=UPDATES, holds=st.sets(NAMES))

@@ -52,7 +52,7 @@ def disks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def of(folder: str) -> tuple[int, int, int]:
         while folder not in held:
-            folder = os.path.dirname(folder)
+            folder = str(Path(folder).parent)
         return held[folder]  # type: ignore[no-any-return]
 
     def room(folder: str) -> Any:
@@ -66,7 +66,7 @@ def disks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def codes(fake: Fake | None = None, limits: Limits | None = None, **more: Any) -> list[str]:
     given_plan = more.get("plan", plan())
-    found = look(Context(), fake or Fake(), given_plan, limits or Limits(), more.get("clock"))  # type: ignore[arg-type]
+    found = look(Context(), fake or Fake(), given_plan, limits or Limits(), more.get("clock"))
     return [one.code for one in found]
 
 
@@ -149,7 +149,8 @@ def test_backup(tmp_path: Path) -> None:
 
 
 def record(kind: int = USER_PROCESS, pid: int = 0, line: bytes = b"", user: bytes = b"clerk") -> bytes:
-    return WTMP_RECORD.pack(kind, pid or os.getpid(), line, b"", user, b"", 0, 0, 0, 1, 0, b"", b"")
+    packed: bytes = WTMP_RECORD.pack(kind, pid or os.getpid(), line, b"", user, b"", 0, 0, 0, 1, 0, b"", b"")
+    return packed
 
 
 @pytest.fixture
@@ -160,7 +161,8 @@ def utmp(tmp_path: Path) -> Path:
 
 def at_work(utmp: Path, data: bytes) -> set[str]:
     utmp.write_bytes(data)
-    return preflight.at_work(Context(str(utmp.parent.parent)))
+    found: set[str] = preflight.at_work(Context(str(utmp.parent.parent)))
+    return found
 
 
 def test_who_is_at_work(utmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,11 +188,8 @@ def test_users_stand_in_the_way_where_the_town_says_so(monkeypatch: pytest.Monke
 
 @given(st.binary(max_size=1200))
 def test_whatever_utmp_holds_is_read(data: bytes) -> None:
-    class Files(Context):
-        def read_bytes(self, path: str, limit: int = 0, whole: bool = True) -> bytes:
-            return data
-
-    for user in preflight.at_work(Files()):
+    files = SimpleNamespace(read_bytes=lambda path, limit: data)
+    for user in preflight.at_work(files):
         assert user
 
 

@@ -19,7 +19,8 @@ from ansible_collections.civicops.town.plugins.module_utils._patch.probes import
 
 
 def look(**options: Any) -> tuple[bool, str]:
-    return Probe.read(options).look()
+    found: tuple[bool, str] = Probe.read(options).look()
+    return found
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -95,7 +96,20 @@ def test_the_proxy_of_the_environment_is_not_asked(server: Any, monkeypatch: pyt
 
 def test_tls_is_verified_unless_the_town_says_otherwise(server: Any, tmp_path: Path) -> None:
     pair = tmp_path / "pair.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out c -keyout k".split()
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-out",
+        "c",
+        "-keyout",
+        "k",
+    ]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     pair.write_text((tmp_path / "c").read_text() + (tmp_path / "k").read_text())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -270,7 +284,7 @@ def test_what_is_red_is_asked_again_until_the_grace_is_over(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    assert look_at_all([one, green], grace, sleep) == red  # type: ignore[list-item]
+    assert look_at_all([one, green], grace, sleep) == red
     assert (one.looks, green.looks) == (looks, 1), "what is green is not asked again"
 
 

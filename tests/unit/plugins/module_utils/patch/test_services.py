@@ -238,8 +238,6 @@ def test_grub_is_told_the_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(Context, "program", lambda ctx, name: str(program))
     program.write_text(f'#!/bin/sh\necho "$1" >{tmp_path}/told; echo "no space" >&2; exit $2\n')
     assert bootloader.start_once("6.1.0-39-amd64") is None
-    assert (tmp_path / "told").read_text() == (
-        f"gnulinux-advanced-{UUID}>gnulinux-6.1.0-39-amd64-advanced-{UUID}\n"
-    )
+    assert (tmp_path / "told").read_text() == (f"gnulinux-advanced-{UUID}>gnulinux-6.1.0-39-amd64-advanced-{UUID}\n")
     program.write_text('#!/bin/sh\necho "no space" >&2; exit 1\n')
     assert bootloader.start_once("6.1.0-39-amd64") == f"{program}: no space"

@@ -95,7 +95,7 @@ def save(one: World) -> snapshot.Manifest:
     return snapshot.load(snapshot.read_json(str(one.kept), "before.json"))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(first=EDITS, ours=EDITS, scripts=EDITS)
 def test_alone_everything_is_as_it_was(first: Any, ours: Any, scripts: Any) -> None:
     with world() as one:
@@ -112,7 +112,7 @@ def test_alone_everything_is_as_it_was(first: Any, ours: Any, scripts: Any) -> N
         assert one.outer() == outer
 
 
-@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(first=EDITS, ours=EDITS, theirs=EDITS, scripts=EDITS)
 def test_what_somebody_changed_since_is_left(first: Any, ours: Any, theirs: Any, scripts: Any) -> None:
     with world() as one:
@@ -138,7 +138,7 @@ def test_what_somebody_changed_since_is_left(first: Any, ours: Any, theirs: Any,
         assert not list(one.root.rglob(snapshot.UNFINISHED))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(first=EDITS, ours=EDITS)
 def test_a_second_try_finds_nothing_to_do(first: Any, ours: Any) -> None:
     with world() as one:
@@ -289,10 +289,8 @@ def test_json_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "x.json").unlink()
     (tmp_path / "x.json").symlink_to("/etc/passwd")
-    with pytest.raises(OSError, match="x.json"):
+    with pytest.raises(OSError, match=r"x\.json"):
         snapshot.read_json(str(tmp_path), "x.json")
     (tmp_path / "y.json").write_text("{")
     with pytest.raises(json.JSONDecodeError):
         snapshot.read_json(str(tmp_path), "y.json")
-
-
