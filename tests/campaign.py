@@ -31,6 +31,12 @@ def _patch_nights(seed: int, size: int) -> Found:
     return campaign(seed, size)
 
 
+def _patches(seed: int, size: int) -> Found:
+    from tests.hosts.patch_kills import campaign
+
+    return campaign(seed, size)
+
+
 def _gate(seed: int, size: int) -> Found:
     from tests.gate_nights import campaign
 
@@ -51,6 +57,7 @@ class Part:
 PARTS = (
     Part("checkups", "A checkup whose controller is killed", "kills", 200, _checkups),
     Part("patch-nights", "A patch night that is struck", "kills", 100, _patch_nights),
+    Part("patches", "A patch night's packages, struck", "nights", 40, _patches),
     Part("gate", "Nights that the gate lets begin", "nights", 10_000, _gate),
 )
 
