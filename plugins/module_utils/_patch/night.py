@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tarfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set
 
 from .._host_info.context import Context
@@ -91,6 +92,8 @@ class Night:
 
     def run(self) -> None:
         self.details.pop("_next", None)
+        with suppress(OSError):
+            os.unlink(os.path.join(self.base, snapshot.BALLAST_FILE))  # of a piece before that was cut off
         if (rebooting := self.details.pop("_reboot_at", None)) is not None:
             self._add("reboot", max(0.0, time.time() - rebooting))
         stages: Dict[str, Callable[[], None]] = {
@@ -103,7 +106,7 @@ class Night:
             stages[self.request["stage"]]()
         except Ended:
             pass
-        except (ManagerError, OSError, ValueError) as error:
+        except (ManagerError, OSError, ValueError, tarfile.TarError) as error:
             self._conclude("failed", f"{type(error).__name__}: {error}")
         self.details["_late"] = boottime() > self.deadline
         self._write()
@@ -296,7 +299,10 @@ class Night:
         # Package managers take what is named for wanted by hand. What is new has come with something else.
         new = {name for name, arch in now.keys() - packages_of(before["packages"]).keys()}
         had = {name for name, arch, version in before["packages"]}
-        self.manager.set_marks(set(before["marks"]) | (new - had))
+        try:
+            self.manager.set_marks(set(before["marks"]) | (new - had))
+        except ManagerError as error:
+            self._tell(f"the automatic marks could not be set right: {error}")
         files = snapshot.manifest()
         self.details["changes"]["rows"] = differences(packages_of(before["packages"]), now)
         known = snapshot.load(before["files"])
@@ -420,6 +426,7 @@ class Night:
             except ManagerError as error:
                 problem = str(error)
             restored = snapshot.restore(source, files, snapshot.load(after["files"]) if after else None, since)
+            services.relabel(restored.paths)
             services.reload()
             stale = services.restart_stale().values()
         self.details["restarts"] = stale if self.request["job"] == "rollback" else self.details["restarts"]

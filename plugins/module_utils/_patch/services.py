@@ -206,6 +206,13 @@ def going_down() -> bool:
     return has_systemd() and _run(["systemctl", "is-system-running"], 30.0)[1].strip() == "stopping"
 
 
+def relabel(paths: Sequence[str]) -> None:
+    """Give files that were put back their SELinux labels, where there is such."""
+    if paths and os.path.exists("/sys/fs/selinux/enforce"):
+        for first in range(0, len(paths), 1000):
+            _run(["restorecon", "-F", "--", *paths[first : first + 1000]], RESTART_SECONDS)
+
+
 def reload() -> None:
     """Have systemd read its units anew, after files of theirs were put back."""
     if has_systemd():

@@ -28,7 +28,7 @@ ROOTS = (
     "/var/lib/systemd/deb-systemd-user-helper-enabled",
     "/var/lib/ucf",
 )
-BALLAST = 48 << 20
+BALLAST, BALLAST_FILE = 48 << 20, "ballast"
 FILE_LIMIT = 64 << 20  # a larger file is no configuration: it is compared by size and time, and not kept
 NAME_LIMIT = 200_000
 # What a running system changes by itself.
@@ -272,7 +272,7 @@ def _take_away(path: str, now: Manifest, done: Restored) -> None:
 def ballast(folder: str) -> Iterator[None]:
     """Hold some of the disk, and give it back at the end: where the work has filled it, that is the room for a repair,
     a rollback and the record. Without room for it there is none, and nothing is said: the disk was looked at before."""
-    place = os.path.join(folder, "ballast")
+    place = os.path.join(folder, BALLAST_FILE)
     with suppress(OSError):
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
