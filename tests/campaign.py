@@ -43,6 +43,12 @@ def _gate(seed: int, size: int) -> Found:
     return campaign(seed, size)
 
 
+def _town_night(seed: int, size: int) -> Found:
+    from tests.hosts.town_night import night
+
+    return night(seed, size)
+
+
 @dataclass(frozen=True)
 class Part:
     """One part: its name, its heading, what it counts and how much of that is usual, and what runs it."""
@@ -58,6 +64,7 @@ PARTS = (
     Part("checkups", "A checkup whose controller is killed", "kills", 200, _checkups),
     Part("patch-nights", "A patch night that is struck", "kills", 100, _patch_nights),
     Part("patches", "A patch night's packages, struck", "nights", 40, _patches),
+    Part("town-night", "A whole night over a town", "machines with a kernel of their own", 1, _town_night),
     Part("gate", "Nights that the gate lets begin", "nights", 10_000, _gate),
 )
 
