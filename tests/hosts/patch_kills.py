@@ -53,7 +53,7 @@ WEB = {"id": "site", "name": "The town's pages", "probes": [{"kind": "http", "ur
 PROBE = "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/', timeout=5).read())\""
 # Kills a process by its name when one is there, and some time later; exit 3 where none came, or none was left.
 _KILL_BY_NAME = """
-n=0; until pgrep -x {name} >/dev/null; do [ $n -lt 1200 ] || exit 3; n=$((n+1)); sleep 0.05; done
+n=0; until pgrep -x {name} >/dev/null; do [ $n -lt 400 ] || exit 3; n=$((n+1)); sleep 0.05; done
 sleep {after}; pkill -KILL -x {name} || exit 3
 """
 # The same for a part of the night's own work: the unit with all in it, the program in it, or what started that.
@@ -86,12 +86,13 @@ class Plan:
     """How long fv-slow's script takes."""
 
     @classmethod
-    def draw(cls, dice: random.Random, hosts: tuple[str, ...]) -> Plan:
-        victim = dice.choice(CONTROLLER if dice.random() < 0.6 else HOST)
+    def draw(cls, dice: random.Random, hosts: tuple[str, ...], only: str | None = None) -> Plan:
+        victim = only or dice.choice(CONTROLLER if dice.random() < 0.6 else HOST)
         bad = dice.choice(("", "", "", "broken", "failing"))
-        phase = dice.choice(("install", "rollback") if bad else ("install", "probes_after"))
-        anchored = victim in PACKAGES or dice.random() < 0.4
-        after = dice.uniform(0.0, 6.0) if anchored else dice.uniform(0.0, LONGEST)
+        package = victim in PACKAGES
+        phase = dice.choice(("install", "rollback") if bad else ("install", "install" if package else "probes_after"))
+        anchored = package or dice.random() < 0.4
+        after = dice.uniform(0.0, (2.0 if package else 6.0) if anchored else LONGEST)
         rings = dice.random() < 0.5
         return cls(
             victim=victim,
@@ -304,7 +305,7 @@ class Night:
         elif plan.victim in _KILL_WORK:
             return host.run(_KILL_WORK[plan.victim], check=False).returncode == 0
         else:
-            script = _KILL_BY_NAME.format(name=plan.victim, after=round(plan.off / 12, 2))
+            script = _KILL_BY_NAME.format(name=plan.victim, after=round(plan.off / 8, 2))
             return host.run(script, check=False, timeout=120).returncode == 0
         return True
 
@@ -437,14 +438,23 @@ def mend(host: Host) -> None:
 
 
 def nights(
-    hosts: Mapping[str, Host], folder: Path, seed: int, count: int, progress: bool = False, first: int = 1
+    hosts: Mapping[str, Host],
+    folder: Path,
+    seed: int,
+    count: int,
+    progress: bool = False,
+    first: int = 1,
+    only: str | None = None,
 ) -> Outcome:
-    """Let nights pass, each drawn by the seed and its number, so that one can be had again by itself."""
+    """Let nights pass, each drawn by the seed and its number, so that one can be had again by itself.
+
+    `only`: this victim in every night.
+    """
     outcome = Outcome(nights=first - 1)
     with Repository() as mirror:
         for number in range(first, first + count):
             outcome.nights = number
-            plan = Plan.draw(random.Random(f"{seed}:{number}"), tuple(hosts))  # noqa: S311  not for secrets
+            plan = Plan.draw(random.Random(f"{seed}:{number}"), tuple(hosts), only)  # noqa: S311  not for secrets
             broken = len(outcome.broken)
             town = prepare(hosts, mirror, plan, folder / f"night-{number}")
             try:
@@ -467,7 +477,9 @@ def nights(
     return outcome
 
 
-def campaign(seed: int, count: int, keep: Path | None = None, first: int = 1) -> tuple[list[str], list[str]]:
+def campaign(
+    seed: int, count: int, keep: Path | None = None, first: int = 1, only: str | None = None
+) -> tuple[list[str], list[str]]:
     """Lines of Markdown with what the strikes did, and the promises that were broken."""
     ensure_tools()
     podman.sweep()
@@ -475,7 +487,7 @@ def campaign(seed: int, count: int, keep: Path | None = None, first: int = 1) ->
     try:
         with contextlib.ExitStack() as stack:
             folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            outcome = nights(hosts, folder, seed, count, progress=True, first=first)
+            outcome = nights(hosts, folder, seed, count, progress=True, first=first, only=only)
     finally:
         podman.remove(*(host.container for host in hosts.values()))
     return report(seed, outcome), outcome.broken
@@ -520,9 +532,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nights", type=int, default=20)
     parser.add_argument("--first", type=int, default=1, help="the number of the first night: to have one again")
+    parser.add_argument("--only", choices=(*CONTROLLER, *HOST), help="strike this one alone")
     parser.add_argument("--keep", type=Path, help="a directory in which the nights' state is kept, to look into")
     options = parser.parse_args()
-    lines, broken = campaign(options.seed, options.nights, options.keep, options.first)
+    lines, broken = campaign(options.seed, options.nights, options.keep, options.first, options.only)
     print("\n".join([*lines, "", f"**Broken promises: {len(broken)}.**", *(f"- {line}" for line in broken)]))
     return 1 if broken else 0
 

@@ -114,6 +114,8 @@ class Chain:
             return "", True  # it was begun, and wrote the details anew: how it stands is its own to tell
         if state.state == "interrupted":
             return ("recover", True) if state.began or number > 1 else None
+        if state.state == "finished" and state.status is not None and state.status < 0:
+            return "recover", False  # something killed the program; what had started it is well and says so
         if state.state != "finished" or state.status != 0:
             return None
         details = snapshot.read_json(self.base, DETAILS) or {}
@@ -197,8 +199,11 @@ def cut_off(place: Place, job: str = "patch") -> List[str]:
 
 def _is_cut_off(folder: str) -> bool:
     began = read(folder, BEGAN)
-    if began is None or "void" in began or read(folder, RESULT) is not None:
+    if began is None or "void" in began:
         return False
+    result = read(folder, RESULT)
+    if result is not None:
+        return int(result.get("status", 0)) < 0  # the program was killed, and left what it was at
     return start_of(int(began["pid"])) != began["start"]
 
 

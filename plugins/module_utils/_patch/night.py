@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set
 
 from .._host_info.context import Context
+from .._host_info.processes import all_processes
+from .._host_info.processes import unit as unit_of_process
 from .._host_work.wrapper import boottime
 from . import bootloader, probes, services, snapshot
 from .manager import Holder, Key, Manager, ManagerError, Plan, ScriptError, Update
@@ -32,6 +34,7 @@ REQUEST = "request.json"
 DETAILS = "details.json"
 BEFORE, AFTER, SINCE, TAKEN_BACK = "before.json", "after.json", "since.json", "taken-back.json"
 LOCK_LOOK = 2.0
+LEFTOVER_SECONDS = 1800.0  # how long what an ended program has left running (apt, a package's script) is waited for
 BOOT_SECONDS = 180  # how long the units of a boot may take to settle, beside the probes' own grace
 
 
@@ -149,6 +152,8 @@ class Night:
         phase = self.details.get("_phase")
         self.details["recovered"] = True
         self._settled()
+        if left := self._leftovers():
+            raise self._ended("interrupted", f"it can't be put right: what it had started still runs: {left}")
         self._lock()
         with self._phase("recover"):
             problems = self.manager.repair()
@@ -206,6 +211,22 @@ class Night:
             for name, arch, current, candidate, source, size in self.request["install"]
         ]
         return Plan(updates, self.request["download_bytes"], self.request["disk_bytes"])
+
+    def _leftovers(self) -> str:
+        """Wait for what the pieces before have left running: a program that is killed leaves its apt at work. What
+        still runs after that, in words."""
+        start, end = f"civicops-{self.request['job']}", f"-{self.request['run']}.service"
+        mine = unit_of_process(Context(), os.getpid())
+        began = boottime()
+        while True:
+            ctx = Context()
+            units = ((one, unit_of_process(ctx, one.pid) or "") for one in all_processes(ctx))
+            found = [one for one, unit in units if unit.startswith(start) and unit.endswith(end) and unit != mine]
+            if not found or boottime() - began > LEFTOVER_SECONDS:
+                break
+            time.sleep(LOCK_LOOK)
+        self.waited += boottime() - began
+        return ", ".join(f"{one.name} (process {one.pid})" for one in found[:5])
 
     def _lock(self) -> None:
         began = boottime()

@@ -198,6 +198,19 @@ def test_a_program_that_failed_is_the_end(host: Host) -> None:
     assert len(host.started) == 1
 
 
+def test_a_program_that_was_killed_is_put_right_by_the_next_piece(host: Host) -> None:
+    host.step()
+    host.end(1, status=-9, _phase="install")
+    assert cut_off(host.place) == ["r1"]
+    told = host.step(may_start=False)
+    assert (told["state"], told["stage"]) == ("running", "patch-2")
+    assert (host.request(2)["stage"], host.request(2)["rebooted"]) == ("recover", False)
+    host.end(2, outcome="done", phases={})
+    assert host.step()["details"]["outcome"] == "done"
+    assert cut_off(host.place) == []
+    assert len(host.started) == 2
+
+
 # --- what starts nothing -------------------------------------------------------------------------------------------
 
 

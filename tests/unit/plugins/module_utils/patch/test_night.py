@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.civicops.town.plugins.module_utils._host_info.processes import Process
 from ansible_collections.civicops.town.plugins.module_utils._patch import night, snapshot
 from ansible_collections.civicops.town.plugins.module_utils._patch.manager import (
     Holder,
@@ -561,6 +562,29 @@ def test_cut_off_between_the_snapshot_and_the_installation(world: World, monkeyp
     assert told(details) == ("done", ""), "what had failed before is no harm of ours"
     assert world.installed_all, "done is what was to be done"
     assert details["rollback"]["possible"] is True
+
+
+def test_what_a_killed_program_has_left_running_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    apt, other = Process(70, "apt-get", 0), Process(71, "apt-get", 0)
+    units = {70: "civicops-patch-r1.service", 71: "civicops-patch-r2.service"}
+    world.cut = "install"
+    world.run()
+    gone_at = world.now + 30.0
+    monkeypatch.setattr(night, "all_processes", lambda ctx: [apt, other] if world.now < gone_at else [other])
+    monkeypatch.setattr(night, "unit_of_process", lambda ctx, pid: units.get(pid, "civicops-patch-2-r1.service"))
+    assert told(world.run("recover")) == ("done", "")
+    assert world.now >= gone_at
+    assert world.installed_all
+
+
+def test_what_a_killed_program_has_left_running_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.cut = "install"
+    world.run()
+    monkeypatch.setattr(night, "all_processes", lambda ctx: [Process(70, "apt-get", 0)])
+    monkeypatch.setattr(night, "unit_of_process", lambda ctx, pid: "civicops-patch-r1.service" if pid == 70 else None)
+    why = "it can't be put right: what it had started still runs: apt-get (process 70)"
+    assert told(world.run("recover")) == ("interrupted", why)
+    assert "repair" not in world.calls
 
 
 def test_cut_off_with_too_little_time_left(world: World) -> None:
