@@ -24,11 +24,19 @@ class Rpm:
     config: Mapping[str, str] = field(default_factory=dict)
     scripts: Mapping[str, str] = field(default_factory=dict)
     provides: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)  # more of the spec file's head: Epoch, Obsoletes
+
+    @property
+    def file(self) -> str:
+        """The package's file name; rpm itself would leave out the epoch."""
+        epoch = self.fields.get("Epoch")
+        return f"{self.name}-{epoch + '_' if epoch else ''}{self.version}-1.noarch.rpm"
 
     def spec(self) -> str:
         """The spec file."""
         head = {"Name": self.name, "Version": self.version, "Release": "1", "Summary": "made by a test"}
         head |= {"License": "GPL", "BuildArch": "noarch"} | ({"Provides": self.provides} if self.provides else {})
+        head |= self.fields
         lines = [*(f"{key}: {value}" for key, value in head.items()), "%description", "Made by a test.", "%install"]
         for path, content in {**self.files, **self.config}.items():
             place = f"%{{buildroot}}{path}"
@@ -87,7 +95,7 @@ class RpmRepository:
         """Build the packages that are not built yet, and write the index and the security advisory for fv-rpm 1.1."""
         script = [f"mkdir -p {FOLDER}; cd {FOLDER}"]
         for package in self.packages:
-            spec, made = f"/root/{package.name}.spec", f"{package.name}-{package.version}-1.noarch.rpm"
+            spec, made = f"/root/{package.name}.spec", package.file
             build = f"rpmbuild --quiet -bb --define '_rpmdir {FOLDER}' --define '_build_name_fmt {made}' {spec}"
             script.append(f"[ -e {made} ] || {{ printf %s {shlex.quote(package.spec())} >{spec}; {build}; }}")
         script.append("createrepo_c --quiet .")
