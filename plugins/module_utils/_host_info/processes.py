@@ -25,9 +25,28 @@ def unit_of(cgroup: str) -> Optional[str]:
     """The innermost systemd unit of a /proc/PID/cgroup text."""
     lines = cgroup.splitlines()
     for line in sorted(lines, key=lambda line: (not line.startswith("0::"), "name=systemd" not in line)):
-        for part in reversed(line.rpartition(":")[2].split("/")):
+        for part in reversed(line.split(":", 2)[-1].split("/")):
             if part.endswith(UNIT_KINDS):
                 return part
+    return None
+
+
+def system_unit_of(cgroup: str, first: str) -> Optional[str]:
+    """The outermost unit below what process 1 rules, by both their cgroups. Only root names that one: what lies deeper
+    may belong to a user or to a service's own account, who name it as they like."""
+    rules = {}
+    for line in first.splitlines():
+        head, dummy, path = line.rpartition(":/")
+        rules[head] = [part for part in path.split("/") if part not in ("", "init.scope")]
+    for line in sorted(cgroup.splitlines(), key=lambda line: (not line.startswith("0::"), "name=systemd" not in line)):
+        number, controllers, path = [*line.split(":", 2), "", ""][:3]
+        parts = [part for part in path.split("/") if part]
+        above = rules.get(f"{number}:{controllers}", [])
+        if parts[: len(above)] == above:
+            parts = parts[len(above) :]
+        found = next((part for part in parts if part.endswith(UNIT_KINDS)), None)
+        if found is not None:
+            return found
     return None
 
 
@@ -70,3 +89,9 @@ def all_processes(ctx: Context) -> List[Process]:
 
 def unit(ctx: Context, pid: int) -> Optional[str]:
     return unit_of(ctx.read_or(f"/proc/{pid}/cgroup", "", 65536) or "")
+
+
+def system_unit(ctx: Context, pid: int) -> Optional[str]:
+    """The unit of systemd itself, never a user's own: what root may act on."""
+    first = ctx.read_or("/proc/1/cgroup", "", 65536) or ""
+    return system_unit_of(ctx.read_or(f"/proc/{pid}/cgroup", "", 65536) or "", first)

@@ -23,7 +23,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set
 
 from .._host_info.context import Context
 from .._host_info.processes import all_processes
-from .._host_info.processes import unit as unit_of_process
+from .._host_info.processes import system_unit as unit_of_process
 from .._host_work.wrapper import boottime
 from . import bootloader, probes, services, snapshot
 from .manager import Holder, Key, Manager, ManagerError, Plan, ScriptError, Update

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 from .._host_info import identity, reboot
 from .._host_info.context import COMMAND_ENVIRONMENT, Context, clean
 from .._host_info.processes import all_processes
-from .._host_info.processes import unit as unit_of_process
+from .._host_info.processes import system_unit as unit_of_process
 
 RESTART_SECONDS = 180.0
 # Restarting these ends sessions or cuts the network: they wait for a reboot. After needrestart's own list, override_rc
@@ -94,7 +94,8 @@ def restart_stale() -> Restarts:
     stale = reboot.stale_processes(ctx)
     if any(one["pid"] == 1 for one in stale):
         _systemctl(["daemon-reexec"])
-    units = {str(one["unit"]) for one in stale if one["unit"] and one["pid"] != 1} | _needrestart(ctx)
+    # A user names the units of his own as he likes, also as one of the system's, which he may not restart.
+    units = {unit_of_process(ctx, one["pid"]) or "" for one in stale if one["pid"] != 1} | _needrestart(ctx)
     wanted = sorted(unit for unit in units if unit.endswith(".service") and not _never(unit))
     if wanted:
         # One that is not loaded any more is none to start.
@@ -102,12 +103,13 @@ def restart_stale() -> Restarts:
         _systemctl(["try-restart", "--", *wanted])
         for unit in wanted:
             (told.done if _is_active(unit) else told.failed).append(unit)
+    ctx = Context()
     told.left = sorted(
         {
             str(one["unit"] or f"{one['process']} (process {one['pid']})")
-            for one in reboot.stale_processes(Context())
+            for one in reboot.stale_processes(ctx)
             # What is left of a unit that was restarted are sessions that it let live.
-            if not str(one["unit"]).startswith("civicops-") and one["unit"] not in told.done
+            if not (of := unit_of_process(ctx, one["pid"]) or "").startswith("civicops-") and of not in told.done
         }
     )
     return told

@@ -39,11 +39,15 @@ class Host:
         monkeypatch.setattr(services, "has_systemd", lambda: True)
         monkeypatch.setattr(services, "_run", self.run)
         monkeypatch.setattr(services.reboot, "stale_processes", self.processes)
+        monkeypatch.setattr(services, "unit_of_process", self.unit)
         found = "/usr/sbin/needrestart" if needrestart else None
         monkeypatch.setattr(Context, "program", lambda ctx, name: found)
 
     def processes(self, ctx: Context) -> list[dict[str, Any]]:
         return [{"pid": pid, "process": name, "unit": unit, "files": ["/x"]} for pid, name, unit in self.stale]
+
+    def unit(self, ctx: Context, pid: int) -> str | None:
+        return next((unit for one, _, unit in self.stale if one == pid), None)
 
     def run(self, command: list[str], seconds: float) -> tuple[int, str]:
         if "needrestart" in command[0]:
@@ -241,3 +245,32 @@ def test_grub_is_told_the_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert (tmp_path / "told").read_text() == (f"gnulinux-advanced-{UUID}>gnulinux-6.1.0-39-amd64-advanced-{UUID}\n")
     program.write_text('#!/bin/sh\necho "no space" >&2; exit 1\n')
     assert bootloader.start_once("6.1.0-39-amd64") == f"{program}: no space"
+
+
+def test_a_user_names_no_unit_that_root_restarts(tmp_path: Path) -> None:
+    """Who has a session makes cgroups below it and calls them what he likes."""
+    cgroups = {
+        1: "0::/init.scope\n",
+        10: "0::/system.slice/nginx.service\n",
+        11: "0::/user.slice/user-1000.slice/user@1000.service/app.slice/postgresql.service\n",
+        12: "0::/user.slice/user-1000.slice/user@1000.service/app.slice/x:/postgresql.service\n",
+        13: "0::/user.slice/user-1000.slice/session-4.scope/postgresql.service\n",
+        14: "0::/system.slice/app.service/postgresql.service\n",
+        15: "4:memory:/x\n1:name=systemd:/system.slice/cron.service\n",
+        16: "0::/\n",
+    }
+    for pid, text in cgroups.items():
+        (tmp_path / f"proc/{pid}").mkdir(parents=True)
+        (tmp_path / f"proc/{pid}/cgroup").write_text(text)
+    ctx = Context(str(tmp_path))
+    assert {pid: services.unit_of_process(ctx, pid) for pid in cgroups} == {
+        1: "init.scope", 10: "nginx.service", 11: "user@1000.service", 12: "user@1000.service",
+        13: "session-4.scope", 14: "app.service", 15: "cron.service", 16: None,
+    }  # fmt: skip
+
+
+def test_in_a_container_that_sees_the_machines_cgroups_a_unit_is_its_own(tmp_path: Path) -> None:
+    for pid, name in ((1, "init.scope"), (10, "system.slice/cron.service")):
+        (tmp_path / f"proc/{pid}").mkdir(parents=True)
+        (tmp_path / f"proc/{pid}/cgroup").write_text(f"0::/machine.slice/libpod-1.scope/{name}\n")
+    assert services.unit_of_process(Context(str(tmp_path)), 10) == "cron.service"
