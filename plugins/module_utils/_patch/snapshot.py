@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -65,39 +66,68 @@ def _walk(roots: Tuple[str, ...]) -> Iterator[str]:
 
 
 def _entry(path: str) -> Optional[Entry]:
+    seen = _look(path)
+    return seen[0] if seen is not None else None
+
+
+def _look(path: str) -> Optional[Tuple[Entry, float, Optional[bytes]]]:
+    """What is there now, when it was changed, and a file's content where that is to be kept.
+
+    Of a file all that counts is asked of the opened one: who owns a directory on the way may exchange it meanwhile, and
+    what is root's alone must not be taken for his, and given to him when it is brought back.
+    """
     try:
         info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):
-            return "link", 0, info.st_uid, info.st_gid, os.readlink(path)
-        mode = stat.S_IMODE(info.st_mode)
+            return ("link", 0, info.st_uid, info.st_gid, os.readlink(path)), info.st_mtime, None
         if stat.S_ISDIR(info.st_mode):
-            return "dir", mode, info.st_uid, info.st_gid, ""
+            return ("dir", stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, ""), info.st_mtime, None
         if not stat.S_ISREG(info.st_mode):
             return None
-        if info.st_size > FILE_LIMIT:
-            return "file", mode, info.st_uid, info.st_gid, f"{info.st_size} bytes of {info.st_mtime_ns}"
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            return "file", mode, info.st_uid, info.st_gid, hashlib.sha256(stream.read()).hexdigest()
+            info = os.fstat(stream.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                return None
+            large = info.st_size > FILE_LIMIT
+            content = None if large else stream.read(FILE_LIMIT)
     except OSError:
         return None  # it went away in this moment
+    what = f"{info.st_size} bytes of {info.st_mtime_ns}" if content is None else hashlib.sha256(content).hexdigest()
+    return ("file", stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, what), info.st_mtime, content
 
 
 def save(folder: str, found: Manifest) -> None:
-    """Keep the files of a manifest in an archive beside it; whole, or not at all."""
+    """Keep the files of a manifest in an archive beside it; whole, or not at all. What has changed since the manifest
+    was made is changed in it: both tell the same."""
     place = os.path.join(folder, ARCHIVE)
     handle = os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(handle, "wb") as stream:
         with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            for path, entry in found.items():
-                if entry[0] == "file" and " bytes of " in entry[4]:
+            for path in list(found):
+                seen = _look(path)
+                if seen is None:
+                    del found[path]
                     continue
-                try:
-                    archive.add(path, arcname=path.lstrip("/"), recursive=False)
-                except OSError:
-                    continue  # it went away: then it is not as in the manifest either
+                found[path] = seen[0]
+                _add(archive, path, *seen)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(place + ".new", place)
+
+
+_TYPES = {"file": tarfile.REGTYPE, "link": tarfile.SYMTYPE, "dir": tarfile.DIRTYPE}
+
+
+def _add(archive: tarfile.TarFile, path: str, entry: Entry, mtime: float, content: Optional[bytes]) -> None:
+    kind, mode, uid, gid, what = entry
+    if kind == "file" and content is None:
+        return
+    member = tarfile.TarInfo(path.lstrip("/"))
+    member.type, member.mtime = _TYPES[kind], mtime
+    member.mode, member.uid, member.gid = mode, uid, gid
+    member.linkname = what if kind == "link" else ""
+    member.size = len(content or b"")
+    archive.addfile(member, io.BytesIO(content or b""))
 
 
 def load(value: Any) -> Manifest:

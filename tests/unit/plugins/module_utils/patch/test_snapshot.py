@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -188,6 +189,51 @@ def test_a_link_that_appears_in_this_moment_does_not_either(place: World) -> Non
         done = snapshot.restore(str(place.kept), before, after, after)
     assert ((place.outside / "b").read_text(), (place.outside / "e").read_text()) == ("theirs", "theirs")
     assert [line.partition(":")[0] for line in done.failed] == [str(place.root / "c/e"), str(place.root / "a/b")]
+
+
+def test_what_is_exchanged_while_it_is_read_is_told_as_what_it_is(place: World) -> None:
+    """Else root's secret would come back as a file of the one who exchanged it."""
+    place.edit([("a", ("file", "his", 0o644)), ("secret", ("file", "root's", 0o600))])
+    real = os.open
+
+    def exchanged(path: Any, *more: Any, **named: Any) -> int:
+        return real(str(place.root / "secret") if path == str(place.root / "a") else path, *more, **named)
+
+    with mock.patch.object(os, "open", exchanged):
+        found = place.manifest()[f"{place.root}/a"]
+    assert found == place.manifest()[f"{place.root}/secret"]
+
+
+@pytest.mark.parametrize("now", [("file", "x", 0o600), ("link", "b", 0), ("dir", "", 0o755), None])
+def test_what_changes_between_manifest_and_archive_is_kept_as_it_became(place: World, now: Any) -> None:
+    place.edit([("a", ("file", "before, and longer", 0o644)), ("b", ("file", "b", 0o644))])
+    before = place.manifest()
+    place.edit([("a", now)])
+    between = place.manifest()
+    snapshot.save(str(place.kept), before)
+    assert before == between
+    place.edit([("a", None), ("a", ("file", "after", 0o644)), ("b", ("file", "after", 0o644))])
+    after = place.manifest()
+    assert place.restore(before, after, after).failed == []
+    assert place.manifest() == between
+
+
+def test_a_file_that_shrinks_while_it_is_kept_spoils_no_other(place: World) -> None:
+    """As a log in /etc that is cut while it is read: what comes after it in the archive has to be found."""
+    place.edit([("a", ("file", "x" * 9000, 0o644)), ("b", ("file", "b", 0o644))])
+    before = place.manifest()
+    real = tarfile.copyfileobj
+
+    def shrinking(source: Any, target: Any, *more: Any, **named: Any) -> None:
+        (place.root / "a").write_text("")
+        real(source, target, *more, **named)
+
+    with mock.patch.object(tarfile, "copyfileobj", shrinking):
+        snapshot.save(str(place.kept), before)
+    place.edit([("b", ("file", "after", 0o644))])
+    after = place.manifest()
+    place.restore(before, after, after)
+    assert (place.root / "b").read_text() == "b"
 
 
 def test_somebodys_file_in_a_directory_of_ours_outlives_us(place: World) -> None:
