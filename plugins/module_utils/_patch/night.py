@@ -33,6 +33,7 @@ from .preflight import Blocker
 REQUEST = "request.json"
 DETAILS = "details.json"
 BEFORE, AFTER, SINCE, TAKEN_BACK = "before.json", "after.json", "since.json", "taken-back.json"
+TOLD = 500  # so many lines of a list fit into the document, which would be refused with more
 LOCK_LOOK = 2.0
 LEFTOVER_SECONDS = 1800.0  # how long what an ended program has left running (apt, a package's script) is waited for
 BOOT_SECONDS = 180  # how long the units of a boot may take to settle, beside the probes' own grace
@@ -328,8 +329,8 @@ class Night:
         self.details["changes"]["rows"] = differences(packages_of(before["packages"]), now)
         known = snapshot.load(before["files"])
         self.details["conffiles"] = sorted(
-            path for path in files if path not in known and path.endswith((".dpkg-dist", ".ucf-dist", ".rpmnew"))
-        )[:1000]
+            path[:1000] for path in files if path not in known and path.endswith((".dpkg-dist", ".ucf-dist", ".rpmnew"))
+        )[:TOLD]
         snapshot.write_json(self.base, AFTER, {"files": files, "packages": [[*key, now[key]] for key in now]})
         self._write()
 
@@ -520,7 +521,7 @@ class Night:
         lines += sorted(differing)
         lines += [f"{path} (changed by somebody since, left)" for path in restored.left]
         lines += restored.failed
-        told["differences"] = [one[:500] for one in lines[:1000]]
+        told["differences"] = [one[:500] for one in lines[:TOLD]]
 
     # -- the record -------------------------------------------------------------------
 

@@ -170,7 +170,7 @@ def wanted(more: Sequence[str] = ()) -> Tuple[Optional[bool], List[str]]:
             break
     kernel, told = reboot.kernel_reasons(ctx)
     found += kernel
-    return (True if found else False if told else None), [one[:500] for one in found]
+    return (True if found else False if told else None), [one[:500] for one in found[:50]]
 
 
 def kernel() -> str:

@@ -251,6 +251,36 @@ def test_what_ends_after_its_time_says_so(world: World) -> None:
     assert world.run()["_late"] is True
 
 
+def test_lists_without_end_fit_into_the_document(world: World) -> None:
+    """Else the host's answer is refused, and a night that went well counts as harm."""
+    world.run()
+    install = world.install
+
+    def much(plan: Plan, lock_wait: int) -> None:
+        install(plan, lock_wait)
+        world.files |= {f"/etc/{number}.dpkg-dist": "2" for number in range(1200)}
+        world.files["/etc/" + "x/" * 700 + "a.dpkg-dist"] = "2"
+
+    world.install = much  # type: ignore[method-assign]
+    Path(world.base, DETAILS).unlink()
+    Path(world.base, BEFORE).unlink()
+    world.packages[A] = "1"
+    assert told(world.run()) == ("done", "")
+
+
+def test_a_rollback_that_leaves_much_different_fits_into_the_document(world: World) -> None:
+    world.red_after("install")
+    restore = world.restore
+
+    def little(before: Mapping[Key, str], marks: set[str], lock_wait: int) -> None:
+        restore(before, marks, lock_wait)
+        world.packages |= {(f"left-{number}", "all"): "1" for number in range(1200)}
+
+    world.restore = little  # type: ignore[method-assign]
+    details = world.run()
+    assert (details["outcome"], len(details["rollback"]["differences"])) == ("failed", 500)
+
+
 # --- blocked -------------------------------------------------------------------------------------------------------
 
 

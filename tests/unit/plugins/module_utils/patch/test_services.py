@@ -274,3 +274,9 @@ def test_in_a_container_that_sees_the_machines_cgroups_a_unit_is_its_own(tmp_pat
         (tmp_path / f"proc/{pid}").mkdir(parents=True)
         (tmp_path / f"proc/{pid}/cgroup").write_text(f"0::/machine.slice/libpod-1.scope/{name}\n")
     assert services.unit_of_process(Context(str(tmp_path)), 10) == "cron.service"
+
+
+def test_as_many_reasons_are_told_as_a_document_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services.reboot, "kernel_reasons", lambda ctx: ([], True))
+    wanted, reasons = services.wanted([f"package {number} is newer than the boot" for number in range(80)])
+    assert (wanted, len(reasons)) == (True, 50)
