@@ -14,7 +14,8 @@ _KINDS = ("ring_", "dept_", "system_", "pair_")
 
 
 def doubts(town: Town, groups: Groups) -> Iterator[str]:
-    """One line each: groups that the gate does not know by their name, pairs of one, patterns that mean no host.
+    """One line each: groups that the gate does not know by their name, pairs of one, patterns that mean no host, probes
+    that ask nobody.
 
     `groups` is Ansible's variable of that name.
     """
@@ -40,6 +41,12 @@ def doubts(town: Town, groups: Groups) -> Iterator[str]:
     for named, pattern in patterns:
         if not matching(pattern, groups):
             yield f"the hosts of {named}, {pattern}, are none of the inventory"
+    for system in town.systems:
+        members = set(groups.get(f"system_{system.id}", ()))
+        for number, probe in enumerate(system.probes):
+            if not members & matching(probe.hosts, groups):
+                which = f", whose hosts are {probe.hosts}," if members and probe.hosts != "all" else ""
+                yield f"the probe {number + 1} of {system.id}{which} asks nobody: no host of system_{system.id} has it"
 
 
 def _instead(name: str, known: set[str]) -> str:

@@ -53,6 +53,24 @@ def test_a_freeze_that_freezes_nobody(make_town: MakeTown) -> None:
     assert list(doubts(town, {"all": ["web1"]})) == ["the hosts of council, web11, are none of the inventory"]
 
 
+@pytest.mark.parametrize(("hosts", "groups", "told"), [
+    ("all", {"system_web": ["web1"]}, []),
+    ("web1", {"system_web": ["web1"]}, []),
+    ("web*:!web1", {"system_web": ["web1"]},
+     ["the probe 1 of web, whose hosts are web*:!web1, asks nobody: no host of system_web has it"]),
+    ("web1", {"system_web": ["web2"]},
+     ["the probe 1 of web, whose hosts are web1, asks nobody: no host of system_web has it"]),
+    ("all", {}, ["the probe 1 of web asks nobody: no host of system_web has it"]),
+])  # fmt: skip
+def test_a_probe_that_asks_nobody(
+    make_town: MakeTown, hosts: str, groups: dict[str, list[str]], told: list[str]
+) -> None:
+    """It would look as if the system were watched over in the night."""
+    probe = {"kind": "port", "port": 80, "hosts": hosts}
+    town = make_town(systems=[{"id": "web", "name": "Web", "probes": [probe]}])
+    assert list(doubts(town, {"all": ["web1", "web2"]} | groups)) == told
+
+
 def test_the_command_reads_the_inventory_when_it_is_asked_to(make_town: MakeTown, state: TownState) -> None:
     def check(*options: str) -> Any:
         return CliRunner().invoke(app, ["check", "riverton", *options, "--inventories", str(town.directory.parent)])
