@@ -18,7 +18,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
@@ -139,9 +139,8 @@ class _Heard:
             outcome, reason = "unknown", f"the host can't be asked any more{since}: {self.lost}"
         elif self.last.state == "absent" and self.first.state != "absent" and self.began_before:
             outcome, reason = "interrupted", "the host has no record of the work any more"
-        told = asdict(self.last)
         kept = ("began", "rebooted", "started_at", "ended_at", "seconds", "host_time")
-        values = {name: told[name] for name in kept}
+        values = {name: getattr(self.last, name) for name in kept}
         return {"outcome": outcome, "adopted": self.first.adopted, "reason": reason[:500], **values}
 
     def started(self) -> bool:

@@ -361,3 +361,10 @@ def test_details_that_are_no_object_are_none() -> None:
         assert answer.details is None
     huge = json.dumps(DONE | {"details": {"x": "y" * (4 << 20)}})
     assert host_work_action.Answer.read(huge) is None
+
+
+def test_details_that_are_nested_as_deep_as_can_be_read_end_no_task(play: Play, state: TownState) -> None:
+    """The ledger refuses them, and says so; the task must come so far."""
+    nest = "[" * 900 + "]" * 900
+    deep = {"document": json.dumps(DONE)[:-1] + f', "details": {{"x": {nest}}}}}'}
+    assert play(Host(deep))["outcome"] == "done"
