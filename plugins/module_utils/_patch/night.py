@@ -175,7 +175,7 @@ class Night:
     def _go_on_installing(self) -> None:
         plan = self._plan()
         now = self.manager.installed()
-        rest = [one for one in plan.install if now.get(one.key) != one.candidate]
+        rest = [one for one in plan.install if not has(now, one)]
         if rest and self._left() < self.request["needed"]:
             self._after_transaction()
             self._well("interrupted", f"{len(rest)} of {len(plan.install)} packages are left: too little time for them")
@@ -307,7 +307,7 @@ class Night:
         with self._phase("repair"):
             left = self.manager.repair()
         now = self.manager.installed()
-        if not left and all(now.get(one.key) == one.candidate for one in plan.install):
+        if not left and all(has(now, one) for one in plan.install):
             self._tell(f"the installation stumbled and was brought to its end: {problem}")
             return
         self._after_transaction()
@@ -577,6 +577,11 @@ _DISTURBING = ("install", "repair", "restart", "reboot", "probes_after", "rollba
 
 def packages_of(rows: List[List[str]]) -> Dict[Key, str]:
     return {(name, arch): version for name, arch, version in rows}
+
+
+def has(now: Mapping[Key, str], update: Update) -> bool:
+    """Whether an update is installed; kernels of dnf stand beside each other."""
+    return update.candidate in now.get(update.key, "").split(", ")
 
 
 def differences(before: Mapping[Key, str], after: Mapping[Key, str]) -> List[List[Optional[str]]]:
