@@ -187,6 +187,10 @@ class Night:
             self._finish()
 
     def _roll_back(self) -> None:
+        if self.request["rebooted"]:
+            self._settled()
+            if str(self.details["rollback"]["kernel"] or "").startswith("the previous"):
+                self.details["reboot"].update(done=True, kernel_after=services.kernel())
         if self.request["job"] != "rollback":
             self._take_back(str(self.details.get("_red") or "it was not well"))
             return
