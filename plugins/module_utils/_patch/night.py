@@ -99,6 +99,8 @@ class Night:
             os.unlink(os.path.join(self.base, snapshot.BALLAST_FILE))  # of a piece before that was cut off
         if (rebooting := self.details.pop("_reboot_at", None)) is not None:
             self._add("reboot", max(0.0, time.time() - rebooting))
+        if "outcome" in self.details:  # of the stage before, which ended with a reboot; not of this one
+            self._conclude("failed", "the program has ended in the middle")
         stages: Dict[str, Callable[[], None]] = {
             "install": self._install,
             "after": self._after_reboot,
