@@ -19,7 +19,7 @@ from tests.hosts.host import Host
 from tests.hosts.repository import Repository
 from tests.hosts.tools import cache_dir
 from tests.hosts.town import Spec
-from tests.hosts.vm import Vm, sweep
+from tests.hosts.vm import Vm, sweep, wanted
 
 UPGRADE = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install"
 OLD = ("fv-web", "fv-failing", "fv-slow", "fv-conf", "fv-reboot", "fv-app", "fv-taker", "fv-store", "fv-lib")
@@ -210,6 +210,7 @@ def vm(hosts_available: None) -> Iterator[Vm]:
     vm.remove()
 
 
+@wanted
 def test_the_vm_is_a_host_with_a_kernel_of_its_own(vm: Vm, make_town: MakeTown) -> None:
     assert vm.boot_seconds < 120  # measured: 28 s beside other tests
     assert vm.kernel().endswith("-cloud-amd64")
@@ -224,6 +225,7 @@ def test_the_vm_is_a_host_with_a_kernel_of_its_own(vm: Vm, make_town: MakeTown) 
     assert '"ping": "pong"' in town.controller.ansible("all", "-m", "ping").stdout
 
 
+@wanted
 def test_a_newer_kernel_a_power_cut_in_a_postinst_and_the_former_kernel(vm: Vm, mirror: Repository) -> None:
     old = vm.kernel()
     vm.with_security_updates()
@@ -253,6 +255,7 @@ def test_a_newer_kernel_a_power_cut_in_a_postinst_and_the_former_kernel(vm: Vm, 
     assert vm.run("grub-editenv list").stdout == "next_entry=\n"  # GRUB has taken it: the next boot is the new one's
 
 
+@wanted
 def test_a_vm_of_a_killed_run_is_swept_up(hosts_available: None) -> None:
     program = "from tests.hosts.vm import Vm; Vm.launch('left')"
     other = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)

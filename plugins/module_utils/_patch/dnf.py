@@ -129,6 +129,8 @@ class Dnf:
         return max((one for one in times if one is not None), default=None)
 
     def plan(self, policy: Policy) -> Plan:
+        if self.lists_at() is None:
+            return Plan()  # which the blocker for lists tells
         base = self._base(repositories=True)
         try:
             return self._plan(base, policy)
@@ -147,6 +149,10 @@ class Dnf:
         for package in base.sack.query().upgrades().latest():
             update = self._update(package, now.get((package.name, package.arch)), advisories)
             update.why = policy.refusal(update, {package.name} if str(package) in locked else set())
+            same = (package.version, package.release)
+            if any((one.version, one.release) == same for one in now.get(update.key, [])):
+                # rpm takes the two for the same package, and would refuse to go back.
+                update.why = update.why or "kept back: its epoch alone is another one, so there would be no way back"
             found[update.key] = (update, package)
         wanted = [pair for pair in found.values() if pair[0].why is None]
         good, items = self._solvable(base, wanted, policy, locked)
@@ -260,7 +266,7 @@ class Dnf:
         asked = {(one.name, one.arch) for one in packages}
         for item in base.transaction:
             if item.action in (dnf.transaction.PKG_REMOVE, dnf.transaction.PKG_OBSOLETED):
-                return [], f"{item.pkg.name} would have to be removed"
+                return [], f"{item.name} would have to be removed"
         items = list(base.transaction.install_set)
         for package in items:
             if (package.name, package.arch) not in asked:
@@ -534,12 +540,13 @@ class Dnf:
             # Only what was named goes: nothing is erased to make room.
             base.resolve(allow_erasing=bool(gone))
             named = set(gone)
-            replaced = {(item.pkg.name, item.pkg.arch) for item in base.transaction if item.action in _COMING}
-            for item in base.transaction:
-                key = (item.pkg.name, item.pkg.arch)
-                erased = item.action in (dnf.transaction.PKG_REMOVE, dnf.transaction.PKG_OBSOLETED)
-                if erased and (*key, _evr(item.pkg)) not in named and (key not in replaced or key[0] in beside):
-                    raise ManagerError(f"{item.pkg.name} would have to be removed")
+            # By the items' own names: an item that only changes a package's mark has no package.
+            items = [(one.action, (one.name, one.arch), _evr(one)) for one in base.transaction]
+            replaced = {key for action, key, dummy in items if action in _COMING}
+            for action, key, version in items:
+                erased = action in (dnf.transaction.PKG_REMOVE, dnf.transaction.PKG_OBSOLETED)
+                if erased and (*key, version) not in named and (key not in replaced or key[0] in beside):
+                    raise ManagerError(f"{key[0]} would have to be removed")
             if not base.transaction:
                 return
             display = _display()

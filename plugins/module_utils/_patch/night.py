@@ -100,6 +100,8 @@ class Night:
             os.unlink(os.path.join(self.base, snapshot.BALLAST_FILE))  # of a piece before that was cut off
         if (rebooting := self.details.pop("_reboot_at", None)) is not None:
             self._add("reboot", max(0.0, time.time() - rebooting))
+        if "outcome" in self.details:  # of the stage before, which ended with a reboot; not of this one
+            self._conclude("failed", "the program has ended in the middle")
         stages: Dict[str, Callable[[], None]] = {
             "install": self._install,
             "after": self._after_reboot,
@@ -176,7 +178,7 @@ class Night:
     def _go_on_installing(self) -> None:
         plan = self._plan()
         now = self.manager.installed()
-        rest = [one for one in plan.install if now.get(one.key) != one.candidate]
+        rest = [one for one in plan.install if not has(now, one)]
         if rest and self._left() < self.request["needed"]:
             self._after_transaction()
             self._well("interrupted", f"{len(rest)} of {len(plan.install)} packages are left: too little time for them")
@@ -188,6 +190,10 @@ class Night:
             self._finish()
 
     def _roll_back(self) -> None:
+        if self.request["rebooted"]:
+            self._settled()
+            if str(self.details["rollback"]["kernel"] or "").startswith("the previous"):
+                self.details["reboot"].update(done=True, kernel_after=services.kernel())
         if self.request["job"] != "rollback":
             self._take_back(str(self.details.get("_red") or "it was not well"))
             return
@@ -308,7 +314,7 @@ class Night:
         with self._phase("repair"):
             left = self.manager.repair()
         now = self.manager.installed()
-        if not left and all(now.get(one.key) == one.candidate for one in plan.install):
+        if not left and all(has(now, one) for one in plan.install):
             self._tell(f"the installation stumbled and was brought to its end: {problem}")
             return
         self._after_transaction()
@@ -578,6 +584,11 @@ _DISTURBING = ("install", "repair", "restart", "reboot", "probes_after", "rollba
 
 def packages_of(rows: List[List[str]]) -> Dict[Key, str]:
     return {(name, arch): version for name, arch, version in rows}
+
+
+def has(now: Mapping[Key, str], update: Update) -> bool:
+    """Whether an update is installed; kernels of dnf stand beside each other."""
+    return update.candidate in now.get(update.key, "").split(", ")
 
 
 def differences(before: Mapping[Key, str], after: Mapping[Key, str]) -> List[List[Optional[str]]]:
