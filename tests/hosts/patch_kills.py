@@ -214,7 +214,7 @@ class Night:
             runs = json.loads(self.town.controller.civicops("runs", "demo", "--json").stdout or "[]")
             mine = [one for one in runs if one["order"]["job"] == "patch"]
             self._anchor = self._anchor or anchor(self.town)
-            if mine and mine[-1]["state"] not in ("lost", "cancelled"):
+            if mine and mine[-1]["state"] not in ("lost", "cancelled") and not self._goes_on(mine[-1]["order"]["run"]):
                 self.run = mine[-1]["order"]["run"]
                 if mine[-1]["state"] == "running":
                     self.problems.append(f"{self.run} runs, and its command has ended")
@@ -224,6 +224,11 @@ class Night:
             self._heard(self.town.controller.start(BIN / "civicops", *words, "--json"))
         if while_struck is None:
             self.problems.append(f"the run is not over after {RESUMES} resumes")
+
+    def _goes_on(self, run: str) -> bool:
+        """Whether a host's last word is that its work may still go on, which is told with `runs TOWN resume RUN`."""
+        last = {one["host"]: one["outcome"] for one in ask_ledger(self.town, "patch") if one["run"] == run}
+        return bool({"running", "unknown"} & set(last.values()))
 
     # --- the strike ---
 
