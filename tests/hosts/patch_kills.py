@@ -394,7 +394,7 @@ class Night:
             yield f"work goes on: {active}"
         if host.run("fuser /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock 2>/dev/null", check=False).stdout.strip():
             yield "the lock of dpkg is held"
-        good = ("rolled_back", "deferred") if self.plan.bad else ("done",)
+        good: tuple[str, ...] = ("rolled_back", "deferred") if self.plan.bad else ("done",)
         if self.struck in LINE:
             good += ("unreachable", "deferred", "blocked")
         if self.struck in (*CONTROLLER, *LINE, "") and outcome not in good:
@@ -450,10 +450,11 @@ def nights(
     progress: bool = False,
     first: int = 1,
     only: str | None = None,
+    ended: threading.Event | None = None,
 ) -> Outcome:
     """Let nights pass, each drawn by the seed and its number, so that one can be had again by itself.
 
-    `only`: this victim in every night.
+    `only`: this victim in every night; `ended`: set, it is over after the night that passes.
     """
     outcome = Outcome(nights=first - 1)
     with Repository() as mirror:
@@ -478,6 +479,8 @@ def nights(
                 for line in outcome.broken[broken:]:
                     print(f"  BROKEN {line}", file=sys.stderr)
                 sys.stderr.flush()
+            if ended is not None and ended.is_set():
+                break
     outcome.nights -= first - 1
     return outcome
 
@@ -488,11 +491,13 @@ def campaign(
     """Lines of Markdown with what the strikes did, and the promises that were broken."""
     ensure_tools()
     podman.sweep()
+    ended = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: ended.set())  # Ctrl-C: what was found until then is told
     hosts = start_hosts({release: Spec(release) for release in RELEASES})
     try:
         with contextlib.ExitStack() as stack:
             folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            outcome = nights(hosts, folder, seed, count, progress=True, first=first, only=only)
+            outcome = nights(hosts, folder, seed, count, progress=True, first=first, only=only, ended=ended)
     finally:
         podman.remove(*(host.container for host in hosts.values()))
     return report(seed, outcome), outcome.broken
