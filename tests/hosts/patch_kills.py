@@ -214,7 +214,7 @@ class Night:
             runs = json.loads(self.town.controller.civicops("runs", "demo", "--json").stdout or "[]")
             mine = [one for one in runs if one["order"]["job"] == "patch"]
             self._anchor = self._anchor or anchor(self.town)
-            if mine and mine[-1]["state"] not in ("lost", "cancelled"):
+            if mine and mine[-1]["state"] not in ("lost", "cancelled") and not self._goes_on(mine[-1]["order"]["run"]):
                 self.run = mine[-1]["order"]["run"]
                 if mine[-1]["state"] == "running":
                     self.problems.append(f"{self.run} runs, and its command has ended")
@@ -224,6 +224,11 @@ class Night:
             self._heard(self.town.controller.start(BIN / "civicops", *words, "--json"))
         if while_struck is None:
             self.problems.append(f"the run is not over after {RESUMES} resumes")
+
+    def _goes_on(self, run: str) -> bool:
+        """Whether a host's last word is that its work may still go on, which is told with `runs TOWN resume RUN`."""
+        last = {one["host"]: one["outcome"] for one in ask_ledger(self.town, "patch") if one["run"] == run}
+        return bool({"running", "unknown"} & set(last.values()))
 
     # --- the strike ---
 
@@ -389,7 +394,7 @@ class Night:
             yield f"work goes on: {active}"
         if host.run("fuser /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock 2>/dev/null", check=False).stdout.strip():
             yield "the lock of dpkg is held"
-        good = ("rolled_back", "deferred") if self.plan.bad else ("done",)
+        good: tuple[str, ...] = ("rolled_back", "deferred") if self.plan.bad else ("done",)
         if self.struck in LINE:
             good += ("unreachable", "deferred", "blocked")
         if self.struck in (*CONTROLLER, *LINE, "") and outcome not in good:
@@ -445,10 +450,11 @@ def nights(
     progress: bool = False,
     first: int = 1,
     only: str | None = None,
+    ended: threading.Event | None = None,
 ) -> Outcome:
     """Let nights pass, each drawn by the seed and its number, so that one can be had again by itself.
 
-    `only`: this victim in every night.
+    `only`: this victim in every night; `ended`: set, it is over after the night that passes.
     """
     outcome = Outcome(nights=first - 1)
     with Repository() as mirror:
@@ -473,6 +479,8 @@ def nights(
                 for line in outcome.broken[broken:]:
                     print(f"  BROKEN {line}", file=sys.stderr)
                 sys.stderr.flush()
+            if ended is not None and ended.is_set():
+                break
     outcome.nights -= first - 1
     return outcome
 
@@ -483,11 +491,13 @@ def campaign(
     """Lines of Markdown with what the strikes did, and the promises that were broken."""
     ensure_tools()
     podman.sweep()
+    ended = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: ended.set())  # Ctrl-C: what was found until then is told
     hosts = start_hosts({release: Spec(release) for release in RELEASES})
     try:
         with contextlib.ExitStack() as stack:
             folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            outcome = nights(hosts, folder, seed, count, progress=True, first=first, only=only)
+            outcome = nights(hosts, folder, seed, count, progress=True, first=first, only=only, ended=ended)
     finally:
         podman.remove(*(host.container for host in hosts.values()))
     return report(seed, outcome), outcome.broken
