@@ -185,7 +185,7 @@ def main() -> None:
         place = Place.of_this_user()
         chain = Chain(Permit.read(params["gate"], began), {"stage": "install", **request, **work_of(params)}, place)
         told = chain.step(lambda: first(params, place, module.check_mode), dry=module.check_mode)
-    except (WorkError, ManagerError, OptionError) as error:
+    except (WorkError, ManagerError, OptionError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, document=json.dumps(told, separators=(",", ":")))
 

@@ -99,7 +99,7 @@ def main() -> None:
         policy = policy_of(params)
         found = survey(params["manager"], policy, limits_of(params), params["controller_time"])
         body = document(found, policy, params["without_rollback"], began)
-    except (ManagerError, OptionError) as error:
+    except (ManagerError, OptionError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, document=json.dumps(body, separators=(",", ":")))
 

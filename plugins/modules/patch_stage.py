@@ -114,7 +114,7 @@ def main() -> None:
         policy = policy_of(params)
         found = look(params["manager"], policy, limits_of(params), params["controller_time"])
         body = document(found, policy, params["without_rollback"], began)
-    except (ManagerError, OptionError, OSError) as error:
+    except (ManagerError, OptionError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     changed = bool(found.staged and found.staged["downloaded_bytes"])
     module.exit_json(changed=changed, document=json.dumps(body, separators=(",", ":")))
