@@ -142,7 +142,7 @@ def test_a_program_that_comes_to_run_too_late_begins_nothing(place: Place) -> No
 def test_an_end_after_the_deadline_is_late(place: Place) -> None:
     fake = Fake()
     fake.on_start = run_program
-    a_work(place, fake, ("/bin/sleep", "0.3"), seconds=0.2, needed=0.0).start_or_adopt()
+    a_work(place, fake, ("/bin/sleep", "1.3"), seconds=1.0, needed=0.0).start_or_adopt()
     assert a_work(place).start_or_adopt().late
 
 
