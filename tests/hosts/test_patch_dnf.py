@@ -109,7 +109,7 @@ def test_a_night_of_advisories_and_a_second_that_changes_nothing(bed: Bed) -> No
     rows = {row[0]: dict(zip(waits["updates"]["columns"], row, strict=True)) for row in waits["updates"]["rows"]}
     wanted, other = rows["fv-rpm"], rows["fv-rpm-conf"]
     assert (wanted["from"], wanted["to"], wanted["security"]) == ("1.0-1", "1.1-1", True)
-    assert (wanted["advisories"], wanted["origin"], wanted["kept"]) == ([ADVISORY], REPO_ID, None) or wanted["kept"]
+    assert (wanted["advisories"], wanted["origin"], wanted["kept"]) == ([ADVISORY], REPO_ID, True)
     assert wanted["bytes"] > 1000
     assert waits["download_bytes"] == wanted["bytes"]
     assert (wanted["selected"], wanted["why"]) == (True, None)
@@ -191,14 +191,14 @@ def test_a_night_of_everything_and_back_without_the_repository(bed: Bed) -> None
     assert host.read("/usr/share/fv-epoch") == b"none"
 
 
-@pytest.mark.parametrize(("name", "says"), [("fv-rpm-pre", "fv-rpm-pre"), ("fv-rpm-post", "%post|post")])
-def test_a_script_that_fails_is_taken_back(bed: Bed, name: str, says: str) -> None:
+@pytest.mark.parametrize("name", ["fv-rpm-pre", "fv-rpm-post"])
+def test_a_script_that_fails_is_taken_back(bed: Bed, name: str) -> None:
     host = bed("fv-rpm-1.0", f"{name}-1.0", scope="all")
     before = state(host)
     done = patch(bed.town)
     told = bed.told(done)
     assert (told["outcome"], done["exit_status"], identical(told)) == ("rolled_back", 1, True), told
-    assert any(word in told["reason"] for word in says.split("|")), told["reason"]
+    assert name in told["reason"]
     assert state(host) == before
 
 
