@@ -114,6 +114,8 @@ class Night:
             pass
         except (ManagerError, OSError, ValueError, tarfile.TarError) as error:
             self._conclude("failed", f"{type(error).__name__}: {error}")
+        except Exception as error:  # whatever it is, the host's last word must not be silence
+            self._conclude("failed", f"a fault of the program: {type(error).__name__}: {error}")
         self.details["_late"] = boottime() > self.deadline
         self._write()
 
@@ -441,8 +443,11 @@ class Night:
         told = self.details["rollback"]
         packages, marks = packages_of(before["packages"]), set(before["marks"])
         files = snapshot.load(before["files"])
+        wanted = dict(packages)
         if not self._kernel_first(packages, before.get("kernel")):
             self._tell("the new kernel stays, as it runs and no boot loader was found to start another one")
+            running = services.kernel()
+            wanted.update({key: version for key, version in self.manager.installed().items() if running in key[0]})
         started = boottime()
         self._enter("rollback")
         problem = ""
@@ -450,7 +455,7 @@ class Night:
             since = self._since()
             was = self.manager.installed()
             try:
-                self._restore(packages, marks)
+                self._restore(wanted, marks)
             except ManagerError as error:
                 problem = str(error)
             restored = snapshot.restore(source, files, snapshot.load(after["files"]) if after else None, since)

@@ -22,6 +22,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 ROOTS = (
     "/etc",
     "/usr/local/share/ca-certificates",
+    "/var/lib/alternatives",
     "/var/lib/dpkg/alternatives",
     "/var/lib/pam",
     "/var/lib/systemd/deb-systemd-helper-enabled",
