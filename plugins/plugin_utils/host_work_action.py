@@ -34,6 +34,8 @@ CALL_LIMIT = 120.0
 _PAUSES = (2.0, 4.0, 8.0, 16.0, 30.0)
 _WATCHED = 50
 """How long one question waits on the host for the end of the work, in seconds."""
+_WATCHES = 6
+"""How many times a host may say that the work goes on before the module is asked how it stands."""
 _ANSWER_LIMIT = 4 << 20
 _PATH = re.compile(r"/[A-Za-z0-9._/-]{1,500}")
 _LONGEST = 10_000_000.0
@@ -235,7 +237,7 @@ class HostWorkAction(DocumentAction):
             if heard.lost and ticket.boottime() - heard_at > patience:
                 return
             if heard.last.watch is not None and not heard.lost:
-                self._watch(heard.last.watch, min(_WATCHED, end - ticket.boottime()))
+                self._watch(heard.last.watch, end)
             else:
                 self._pause(min(pause, end - ticket.boottime()))
                 pause = next(pauses, _PAUSES[-1])
@@ -267,18 +269,25 @@ class HostWorkAction(DocumentAction):
             return self._why_failed(told)
         return Answer.read(told.get("document")) or "the host's answer is none: is its Python what it should be?"
 
-    def _watch(self, path: str, seconds: float) -> None:
+    def _watch(self, path: str, end: float) -> None:
         """Wait on the host for the work's end: a shell's loop costs both sides less than asking the module again."""
-        # As the path's characters are few and harmless, it needs no quoting.
-        rounds = max(1, int(seconds))
-        script = f"n=0; while [ ! -e {path} ] && [ $n -lt {rounds} ]; do sleep 1; n=$((n+1)); done"
-        began = ticket.boottime()
-        with contextlib.suppress(AnsibleError), _limited(seconds + 30):
-            self._low_level_execute_command(script, sudoable=True)
-        if ticket.boottime() - began < 1.0:
-            self._pause(1.0)  # the host says that it waited, and did not
-        if os.getppid() != self._parent:
-            raise AnsibleActionFail("the playbook is gone; the host's work goes on without it")
+        for dummy in range(_WATCHES):
+            rounds = max(1, int(min(_WATCHED, end - ticket.boottime())))
+            # As the path's characters are few and harmless, it needs no quoting.
+            script = (
+                f"n=0; while [ ! -e {path} ] && [ $n -lt {rounds} ]; do sleep 1; n=$((n+1)); done; "
+                f"[ -e {path} ] || echo waits"
+            )
+            began = ticket.boottime()
+            said = ""
+            with contextlib.suppress(AnsibleError), _limited(rounds + 30):
+                said = str(self._low_level_execute_command(script, sudoable=True).get("stdout", ""))
+            if ticket.boottime() - began < 1.0:
+                self._pause(1.0)  # the host says that it waited, and did not
+            if os.getppid() != self._parent:
+                raise AnsibleActionFail("the playbook is gone; the host's work goes on without it")
+            if said.strip() != "waits" or ticket.boottime() >= end:
+                return  # it has ended, or something is wrong: the module tells
 
     def _pause(self, seconds: float) -> None:
         """Sleep, without outliving the playbook: a worker whose parent was killed has nobody to answer to."""

@@ -20,6 +20,7 @@ from .._host_info.updates import INST, pending
 from .manager import POOL, Holder, Key, ManagerError, Plan, Policy, Update, folder_is_ours, lock_holder, log, run, why
 
 LISTS = "/var/lib/apt/lists"
+EXTENDED_STATES = "/var/lib/apt/extended_states"
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/cache/apt/archives/lock", f"{LISTS}/lock")
 DOWNLOAD_SECONDS = 3600.0
 SIMULATION_SECONDS = 120.0
@@ -67,6 +68,10 @@ class Apt:
     def lists_at(self) -> Optional[float]:
         times = [self._ctx.ctime(path) for path in glob.glob(f"{LISTS}/*Release")]
         return max((one for one in times if one is not None), default=None)
+
+    def ground(self) -> List[str]:
+        dpkg = [f"/var/lib/dpkg/{name}" for name in ("status", "updates", "arch")]
+        return [LISTS, EXTENDED_STATES, *dpkg, "/etc/apt", "/etc/dpkg"]
 
     def plan(self, policy: Policy) -> Plan:
         holds = self._holds()
@@ -259,10 +264,18 @@ class Apt:
         return found
 
     def marks(self) -> Set[str]:
-        status, output = run(["apt-mark", "showauto"])
-        if status != 0:
-            raise ManagerError(f"apt-mark showauto: {why(output)}")
-        return set(output.split())
+        # As apt-mark tells them, which would solve all dependencies to read one file: apt's own, apt-mark(8).
+        try:
+            text = self._ctx.read(EXTENDED_STATES, 16 << 20)
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise ManagerError(f"{EXTENDED_STATES}: {error.strerror}") from None
+        native = self._native_arch()
+        there = {(name, native if arch == "all" else arch) for name, arch in self._known()}
+        told = [one for one in parse_stanzas(text) if one.get("Auto-Installed") == "1"]
+        automatic = {(one.get("Package", ""), one.get("Architecture", native)) for one in told}
+        return {self._name(name, arch) for name, arch in automatic & there}
 
     def audit(self) -> List[str]:
         return [

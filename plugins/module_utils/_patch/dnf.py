@@ -128,6 +128,9 @@ class Dnf:
         times = [self._ctx.ctime(path) for path in places]
         return max((one for one in times if one is not None), default=None)
 
+    def ground(self) -> List[str]:
+        return []  # modules, plugins and variables of dnf lie in too many places
+
     def plan(self, policy: Policy) -> Plan:
         if self.lists_at() is None:
             return Plan()  # which the blocker for lists tells

@@ -165,6 +165,9 @@ class Manager(Protocol):
     def lists_at(self) -> Optional[float]:
         """When the lists were downloaded, in seconds since 1970; None: never."""
 
+    def ground(self) -> List[str]:
+        """The files and directories that decide a plan; empty where they can't be named."""
+
     def plan(self, policy: Policy) -> Plan:
         """What waits and what of it is selected; changes nothing. Raises ManagerError."""
 

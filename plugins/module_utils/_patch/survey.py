@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional
 
 from .._host_info.context import Context, utc
 from .._host_info.identity import virtualization
-from . import services
+from . import kept_plan, services
 from .manager import POOL, Manager, ManagerError, Plan, Policy
 from .managers import manager_of
 from .preflight import Blocker, Limits, look
@@ -52,7 +52,7 @@ def survey(manager: str, policy: Policy, limits: Limits, controller_time: Option
     """Look, and change nothing; raises ManagerError."""
     ctx = Context()
     chosen = manager_of(manager, ctx)
-    plan = chosen.plan(policy)
+    plan = kept_plan.plan_of(chosen, policy)
     return Survey(chosen, plan, look(ctx, chosen, plan, limits, controller_time))
 
 
@@ -88,6 +88,8 @@ def refresh_and_stage(manager: str, policy: Policy, limits: Limits, controller_t
             problems.append(Blocker("error", str(error)))
     found.blockers = problems + found.blockers
     downloaded = sum(size for name, size in _pool().items() if name not in before)
+    if complete:
+        kept_plan.keep(found.manager, policy, found.plan)
     found.staged = {"at": utc(time.time()), "complete": complete, "downloaded_bytes": downloaded}
     return found
 

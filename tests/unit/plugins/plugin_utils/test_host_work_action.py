@@ -329,6 +329,38 @@ def test_the_end_is_waited_for_on_the_host(play: Play, watching: Any) -> None:
     assert f"[ ! -e {WATCH} ] && [ $n -lt 50 ]" in scripts[0]
 
 
+def test_a_host_whose_work_goes_on_is_waited_for_again_before_the_module_is_asked(
+    play: Play, watching: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, _scripts, _take = watching
+    host.script = [RUNNING | {"watch": WATCH}, DONE]
+    said = iter(["waits\n", "waits\n", ""])
+
+    def execute(self: Any, script: str, sudoable: bool) -> dict[str, Any]:
+        host.sleep(50.0)
+        return {"rc": 0, "stdout": next(said)}
+
+    monkeypatch.setattr(ActionModule, "_low_level_execute_command", execute)
+    assert play(host)["outcome"] == "done"
+    assert host.moments == [0, 150]
+
+
+def test_a_host_that_says_for_ever_that_its_work_goes_on_is_asked_now_and_then_and_not_for_ever(
+    play: Play, watching: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, _scripts, _take = watching
+    host.script = [RUNNING | {"watch": WATCH}]
+
+    def execute(self: Any, script: str, sudoable: bool) -> dict[str, Any]:
+        host.sleep(50.0)
+        return {"rc": 0, "stdout": "waits"}
+
+    monkeypatch.setattr(ActionModule, "_low_level_execute_command", execute)
+    assert play(host)["outcome"] == "running"
+    assert host.moments[1] == 300
+    assert host.moments[-1] <= 600 + GRACE + 50
+
+
 def test_a_host_that_does_not_wait_does_not_make_us_spin(play: Play, watching: Any) -> None:
     host, scripts, take = watching
     take(0.0)

@@ -237,8 +237,6 @@ class Host:
     def _mark(self, words: list[str]) -> tuple[int, str]:
         if words[1] == "showhold":
             return 0, "".join(f"{name}:amd64\n" for name in sorted(self.holds))
-        if words[1] == "showauto":
-            return 0, "\n".join(sorted(self.auto))
         assert words[1] == "-qq"
         self.auto = self.auto | set(words[3:]) if words[2] == "auto" else self.auto - set(words[3:])
         return 0, ""
@@ -265,7 +263,23 @@ def put(host: Host, monkeypatch: pytest.MonkeyPatch, pool: str = "/nonexistent")
     monkeypatch.setattr(apt, "pending", lambda ctx: rows)
     monkeypatch.setattr(apt, "installed_table", installed)
     monkeypatch.setattr(apt, "POOL", pool)
-    return Apt(Context())
+    return Apt(Disk(host))
+
+
+class Disk(Context):
+    """The one file that is read: apt's own marks."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.host = host
+
+    def read(self, path: str, limit: int = 0) -> str:
+        if path != "/var/lib/apt/extended_states":
+            raise FileNotFoundError(path)
+        stanza = "Package: {}\nArchitecture: amd64\nAuto-Installed: {}\n"
+        names = [one.name for one in self.host.updates]
+        told = [stanza.format(name, int(name in self.host.auto)) for name in names]
+        return "\n".join([*told, stanza.format("gone-since", 1)])
 
 
 def selected(plan: Plan) -> set[str]:
@@ -411,13 +425,14 @@ def test_a_transaction_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_marks_are_set_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host([waits("a")], auto={"b", "c"})
+    host = Host([waits("a"), waits("b"), waits("c"), waits("all", arch="all")], auto={"b", "c", "all"})
     manager = put(host, monkeypatch)
-    manager.set_marks({"a", "b"})
-    assert host.auto == {"a", "b"}
+    assert manager.marks() == {"b", "c", "all"}, "what is installed, and no other"
+    manager.set_marks({"a", "b", "all"})
+    assert host.auto == {"a", "b", "all"}
     host.asked.clear()
-    manager.set_marks({"a", "b"})
-    assert [words[1] for words in host.asked] == ["showauto"]
+    manager.set_marks({"a", "b", "all"})
+    assert "apt-mark" not in [words[0] for words in host.asked]
 
 
 def test_the_way_back_is_kept_before_anything(monkeypatch: pytest.MonkeyPatch, pool: Path) -> None:
