@@ -4,8 +4,8 @@
 # Private to the collection civicops.town.
 """The plan that staging made, used again in the night while nothing that it was made from has changed.
 
-Making one is the package manager's dearest question: it reads all its lists and solves all dependencies. The same lists,
-installed packages, marks and settings give the same plan.
+Making one is the package manager's dearest question: it reads all its lists and solves all dependencies. The same
+lists, installed packages, marks and settings give the same plan.
 """
 
 from __future__ import annotations
