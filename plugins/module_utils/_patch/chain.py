@@ -18,13 +18,16 @@ import time
 from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from .._host_work import bundle
 from .._host_work.place import Place
 from .._host_work.work import Permit, State, Work
 from .._host_work.wrapper import BEGAN, CLAIM, RESULT, boot, boottime, read, start_of
-from . import bundle, snapshot
+from . import night, snapshot
 from .manager import Manager
 from .night import BEFORE, DETAILS, REQUEST, TAKEN_BACK, differences, packages_of
 
+PARTS = ("_host_info", "_host_work", "_patch")
+"""What the program holds."""
 LONGEST = 6  # pieces of one chain; a host that is cut off more often than that is somebody's to look at
 FINISHING = 3600.0  # what was begun is brought to its end, also when the opening is over
 REBOOT_SECONDS = 900.0  # how long a host that said that it restarts is taken to be on its way down
@@ -81,7 +84,7 @@ class Chain:
         folder = self._folder(number)
         files = {}
         if request is not None:
-            files = {REQUEST: json.dumps(request).encode(), bundle.PROGRAM: bundle.program()}
+            files = {REQUEST: json.dumps(request).encode(), bundle.PROGRAM: bundle.program(night, PARTS)}
         command = [sys.executable, "-I", os.path.join(folder, bundle.PROGRAM)]
         return Work(permit, command, self.place, files=files)
 

@@ -34,7 +34,7 @@ class Host:
         monkeypatch.setattr(work, "launcher", lambda: self)
         monkeypatch.setattr(work, "boot", self.boot)
         monkeypatch.setattr(chain, "boot", self.boot)
-        monkeypatch.setattr(chain.bundle, "program", lambda: b"zip")
+        monkeypatch.setattr(chain.bundle, "program", lambda main, parts: b"zip")
 
     def boot(self) -> dict[str, Any]:
         return {"boot_id": str(self.boots), "init": 1}

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.civicops.town.plugins.module_utils._patch import bundle
+from ansible_collections.civicops.town.plugins.module_utils._host_work import bundle
+from ansible_collections.civicops.town.plugins.module_utils._patch import night
+from ansible_collections.civicops.town.plugins.module_utils._patch.chain import PARTS
 from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
     OptionError,
     limits_of,
@@ -78,7 +80,7 @@ def test_probes_are_read_before_anything_is_begun() -> None:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("program") / bundle.PROGRAM
-    place.write_bytes(bundle.program())
+    place.write_bytes(bundle.program(night, PARTS))
     return Path(place)
 
 
@@ -119,6 +121,6 @@ def test_a_part_without_a_text_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
         def get_source(self, name: str) -> None:
             return None
 
-    monkeypatch.setattr(bundle.night, "__loader__", Loader())
+    monkeypatch.setattr(night, "__loader__", Loader())
     with pytest.raises(ValueError, match="night"):
-        bundle.program()
+        bundle.program(night, PARTS)

@@ -9,30 +9,31 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
-from typing import Any, Dict
-
-from . import night
+from types import ModuleType
+from typing import Any, Dict, Tuple
 
 PROGRAM = "program.pyz"
-_PARTS = ("_host_info", "_host_work", "_patch")
-_MAIN = "import sys\nfrom civicops._patch.night import main\n\nraise SystemExit(main())\n"
 
 
-def program() -> bytes:
-    """A zip file of every module that the program needs, from the archive that Ansible sent or from the files.
+def program(main: ModuleType, parts: Tuple[str, ...]) -> bytes:
+    """A zip file that runs C(main.main()), with every module of C(parts) that is loaded here, from the archive that
+    Ansible sent or from the files.
 
     :raises ValueError: a module's text can't be read.
     """
-    parent = night.__name__.rsplit(".", 2)[0]
-    texts: Dict[str, str] = {"__main__.py": _MAIN, "civicops/__init__.py": ""}
+    parent = main.__name__.rsplit(".", 2)[0]
+    name = main.__name__[len(parent) + 1 :]
+    begin = f"from civicops.{name} import main\n\nraise SystemExit(main())\n"
+    texts: Dict[str, str] = {"__main__.py": begin, "civicops/__init__.py": ""}
     for name, module in sorted(sys.modules.items()):
         part = name[len(parent) + 1 :] if name.startswith(parent + ".") else ""
-        if part.split(".")[0] not in _PARTS:
+        if part.split(".")[0] not in parts:
             continue
-        if "." not in part:
-            texts[f"civicops/{part}/__init__.py"] = ""
-            continue
-        texts[f"civicops/{part.replace('.', '/')}.py"] = _text(name, module)
+        path = f"civicops/{part.replace('.', '/')}"
+        if hasattr(module, "__path__"):
+            texts[f"{path}/__init__.py"] = ""
+        else:
+            texts[f"{path}.py"] = _text(name, module)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in texts.items():
