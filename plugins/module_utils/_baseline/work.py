@@ -1,0 +1,159 @@
+# Copyright: the civicops.town authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection civicops.town.
+"""What the modules C(baseline) and C(baseline_undo) do on a host: from the controller's list of controls to the body of
+a document."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional
+
+from .._host_info.context import Context, utc
+from .._host_work import bundle
+from .._host_work.place import Place
+from . import guard
+from .engine import Engine, Run
+from .host import Host
+from .model import COLUMNS, Entry
+from .registry import TYPES
+from .reloads import RELOADS
+from .restore import RestorePoint
+
+JOB = "baseline"
+PARTS = ("_host_info", "_host_work", "_patch", "_baseline")
+"""What the program of the way back holds."""
+ENTRIES = 2000
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_FAMILIES = {"debian": ("debian", "ubuntu"), "rhel": ("rhel", "fedora", "centos", "almalinux", "rocky")}
+
+
+class RequestError(ValueError):
+    """The list of controls is none; the message says what is wrong with it."""
+
+
+@dataclass
+class Done:
+    """The body of the document, and what Ansible shows."""
+
+    body: Dict[str, Any]
+    changed: bool
+    diffs: List[Dict[str, str]]
+
+
+def family(ctx: Context) -> str:
+    """V(debian), V(rhel), or empty; by os-release(5)."""
+    text = ctx.read_or("/etc/os-release", "") or ctx.read_or("/usr/lib/os-release", "") or ""
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    names = [values.get("ID", "").strip("\"'"), *values.get("ID_LIKE", "").strip("\"'").split()]
+    for one, members in _FAMILIES.items():
+        if any(name in members for name in names):
+            return one
+    return ""
+
+
+def entries_of(rows: Any, of: str) -> List[Entry]:
+    """The controls for a host of this family, from the rows that the controller sends: C([id, type, params, more]).
+
+    C(more) may be left out; it holds V(waived), V(debian) and V(rhel) (parameters that take the others' place; null
+    where the control is not for that family).
+    """
+    if not isinstance(rows, list) or len(rows) > ENTRIES:
+        raise RequestError(f"controls is a list of at most {ENTRIES} rows")
+    found = []
+    for row in rows:
+        if not isinstance(row, list) or len(row) not in (3, 4) or not all(isinstance(one, str) for one in row[:2]):
+            raise RequestError("a row of controls is [id, type, params] with or without more")
+        more = row[3] if len(row) == 4 else {}
+        params = row[2]
+        if of in more:
+            if more[of] is None:
+                continue
+            params = {**params, **more[of]}
+        found.append(Entry(row[0], row[1], params, bool(more.get("waived", False))))
+    return found
+
+
+def _folder(run: str, make: bool) -> str:
+    if not _RUN.fullmatch(run):
+        raise RequestError("the name of a run is letters, digits, dots, hyphens and underscores")
+    return Place.of_this_user().of(run, JOB, make)
+
+
+def audit(rows: Any, private_folder: Optional[str] = None) -> Done:
+    """Look, and say what mending would change. C(private_folder) is removed afterwards: for what apt insists on
+    writing."""
+    began = time.monotonic()
+    host = Host(Context(private_folder=private_folder))
+    entries = entries_of(rows, family(host.ctx))
+    return _told(host, Engine(host, TYPES, RELOADS).run(entries), began, "planned", {})
+
+
+def enforce(rows: Any, run: str) -> Done:
+    """Mend, with a restore point named by the run. Raises WorkError, RequestError, OSError."""
+    began = time.monotonic()
+    folder = _folder(run, make=True)
+    with guard.locked(folder):
+        point = RestorePoint(folder)
+        host = Host(Context(), point)
+        entries = entries_of(rows, family(host.ctx))
+        undo = guard.TimedUndo(folder, bundle.program(guard, PARTS))
+        came_of_it = Engine(host, TYPES, RELOADS).run(entries, undo)
+    confirm: Dict[str, Any] = {}
+    if undo.armed:
+        confirm = {"folder": folder, "python": sys.executable, "seconds": guard.SECONDS, "controls": came_of_it.access}
+    return _told(host, came_of_it, began, "failed" if came_of_it.notes else "done", confirm)
+
+
+def _told(host: Host, run: Run, began: float, outcome: str, confirm: Dict[str, Any]) -> Done:
+    states = Counter(result.state for result in run.results)
+    changed = any(result.changed for result in run.results)
+    body = {
+        "outcome": outcome,
+        "reason": "; ".join(run.notes)[:500],
+        "host_time": utc(time.time()),
+        "family": family(host.ctx) or None,
+        "seen_as_root": host.ctx.is_root,
+        "results": {"columns": list(COLUMNS), "rows": [result.values() for result in run.results]},
+        "counts": dict(sorted(states.items())),
+        "restore_point": bool(host.point and host.point.exists),
+        "confirm": confirm or None,
+        "took_seconds": round(time.monotonic() - began, 3),
+    }
+    return Done(body, changed, host.diffs())
+
+
+def way_back(run: str, check: bool) -> Done:
+    """Put a run's changes back; in check mode say what that would be. Raises WorkError, RequestError."""
+    began = time.monotonic()
+    folder = _folder(run, make=False)
+    if not os.path.exists(os.path.join(folder, "journal")):
+        raise RequestError(f"no restore point of the run {run} is on this host: {folder}")
+    earlier = guard.undone(folder)
+    done: Optional[Dict[str, Any]] = None
+    if check:
+        point = RestorePoint(folder)
+        names = sorted({str(op.get("path") or op.get("key") or op.get("unit") or op["op"]) for op in point.ops})
+        done = {"back": names, "left": [], "failed": []}
+    elif earlier and not earlier.get("risky"):
+        done = {name: [] for name in ("back", "left", "failed")}
+    else:
+        with guard.locked(folder):
+            came = guard.take_back(folder, only_risky=False)
+        done = {"back": came.back, "left": came.left, "failed": came.failed}
+    outcome = "planned" if check else ("failed" if done["failed"] else "done")
+    body = {
+        "outcome": outcome,
+        "reason": "; ".join(done["failed"])[:500],
+        "host_time": utc(time.time()),
+        "of_run": run,
+        "undone": {name: done[name][:2000] for name in ("back", "left", "failed")},
+        "took_seconds": round(time.monotonic() - began, 3),
+    }
+    return Done(body, bool(done["back"]), [])
