@@ -9,11 +9,12 @@ import sys
 
 from ansible.errors import AnsibleActionFail
 
-__all__ = ["missing", "require", "require_for_gate", "spool", "state", "text"]
+__all__ = ["missing", "require", "require_for_gate", "spool", "state", "text", "waivers"]
 
 try:
     from civicops import state, text
     from civicops.ledger import spool
+    from civicops.town import waivers
 except ImportError as error:
     IMPORT_ERROR: ImportError | None = error
 else:

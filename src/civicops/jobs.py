@@ -71,6 +71,25 @@ _TABLE = (
         effort=Effort(fixed=180, reboot=180, rollback=0),
         takes_back="patch",
     ),
+    Job(
+        "baseline",
+        "civicops.town.baseline",
+        changes_hosts=True,
+        disturbs_users=True,
+        timeout=timedelta(hours=6),
+        outcome="baseline",
+        effort=Effort(fixed=120, rollback=180),
+    ),
+    Job(
+        "baseline_undo",
+        "civicops.town.baseline_undo",
+        changes_hosts=True,
+        disturbs_users=True,
+        timeout=timedelta(hours=6),
+        outcome="baseline",
+        effort=Effort(fixed=120),
+        takes_back="baseline",
+    ),
     # Changes nothing but stands for what does: it rehearses windows, rings, halts and alerts.
     Job(
         "wait",

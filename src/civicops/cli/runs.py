@@ -121,7 +121,9 @@ def run(
     of: Annotated[
         str | None,
         typer.Option(
-            "--of", help="rollback: the patch run that is taken back; without it, each host's newest.", metavar="RUN"
+            "--of",
+            help="The run that is taken back. rollback: without it, each host's newest; baseline_undo: always wanted.",
+            metavar="RUN",
         ),
     ] = None,
     vault_id: VaultId = None,
@@ -132,8 +134,13 @@ def run(
     inventories: Inventories = None,
 ) -> None:
     """Run one job for one town, and wait for its end."""
-    if of is not None and (plan or job != "rollback"):
-        raise typer.BadParameter("--of RUN belongs to the job rollback, without --plan")
+    from civicops.jobs import JOBS
+
+    takes_back = job in JOBS and JOBS[job].takes_back is not None
+    if of is not None and (plan or not takes_back):
+        raise typer.BadParameter("--of RUN belongs to the jobs rollback and baseline_undo, without --plan")
+    if of is None and job == "baseline_undo":
+        raise typer.BadParameter(f"name the run that is to be put back: --of RUN; civicops runs {town} lists them")
     if plan:
         _plan(job, town, inventories, limit=limit, as_json=as_json)
         return
@@ -188,7 +195,7 @@ def _execute(
 
         load_calendar(loaded)  # a calendar file that can't be read is told now, and no host is blamed for it
     if rollback_of is not None:
-        _check_patch_run(loaded, state, rollback_of)
+        _check_taken_back(loaded, state, JOBS[job].takes_back or "", rollback_of)
     run = new_run_id(job)
     if not quiet:
         typer.echo(f"Run {run}", err=True)
@@ -212,22 +219,26 @@ def _execute(
     return loaded.id, loaded.name, state, result
 
 
-def _check_patch_run(town: Town, state: TownState, run: str) -> None:
-    """Refuse what is no run, or none that has patched a host of this town."""
+def _check_taken_back(town: Town, state: TownState, job: str, run: str) -> None:
+    """Refuse what is no run, or none of that job that has done its work on a host of this town."""
     import re
 
+    from civicops.jobs import JOBS
     from civicops.ledger.store import Ledger
     from civicops.runs.start import take_in
 
-    wanted = f"give the id of a patch run: civicops runs {town.id} lists them"
+    wanted = f"give the id of a {job} run: civicops runs {town.id} lists them"
     # Runs of AWX and of plain ansible-playbook too. The hosts get it, as a part of a file's name.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", run):
         raise typer.BadParameter(f"--of {printable(run, 80)!r} is no run's id; {wanted}")
     take_in(town.id, state)
     with Ledger(town.id, state=state) as ledger:
-        known = any(entry.kind == "patch" and entry.job == "patch" and not entry.check for entry in ledger.of_run(run))
+        told = ledger.of_run(run)
+        known = any(entry.kind == JOBS[job].outcome and entry.job == job and not entry.check for entry in told)
     if not known:
-        raise typer.BadParameter(f"--of {run}: the ledger of {town.id} knows no host that it has patched; {wanted}")
+        raise typer.BadParameter(
+            f"--of {run}: the ledger of {town.id} knows no host on which it did its work; {wanted}"
+        )
 
 
 def _plan(job: str, town: str, inventories: Path | None, *, limit: str | None, as_json: bool) -> None:

@@ -92,10 +92,12 @@ def _look(names: list[str], inventories: Path | None) -> list[_Looked]:
 def _load(name: str, directory: Path | None, inventories: Path | None = None) -> _Looked:
     from civicops.calendar import load_calendar
     from civicops.town import TownFileError, load_town, town_dir
+    from civicops.town.waivers import load_waivers
 
     try:
         town = load_town(directory or town_dir(name, inventories))
         load_calendar(town)  # reads the calendar files that its freezes name
+        load_waivers(town.directory)
         return _Looked(name, town, ())
     except TownFileError as error:
         return _Looked(name, None, error.problems)

@@ -298,9 +298,9 @@ def test_the_playbook_gets_the_run_by_its_environment(
     ("arguments", "told"),
     [
         (["rollback", "riverton", "--of", "../x"], "is no run's id"),
-        (["rollback", "riverton", "--of", "20261124T020000Z-patch-ffffff"], "knows no host that it has patched"),
-        (["patch", "riverton", "--of", RUN], "belongs to the job rollback"),
-        (["rollback", "riverton", "--of", RUN, "--plan"], "belongs to the job rollback"),
+        (["rollback", "riverton", "--of", "20261124T020000Z-patch-ffffff"], "knows no host on which it did its work"),
+        (["patch", "riverton", "--of", RUN], "belongs to the jobs rollback and"),
+        (["rollback", "riverton", "--of", RUN, "--plan"], "belongs to the jobs rollback and"),
     ],
 )
 def test_what_can_not_be_taken_back(town: Town, state: TownState, arguments: list[str], told: str) -> None:
