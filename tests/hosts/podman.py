@@ -6,6 +6,7 @@ import json
 import os
 import random
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ NETWORK = "civicops-tests"
 TEST_LABEL = "civicops.test=1"
 OWNER_LABEL = "civicops.owner"
 KEEP = "kept"  # the owner of `make town-up` hosts, which outlive their process
-HOSTS_AT_ONCE = 16  # each systemd takes about six of the 128 inotify instances that a machine allows in all
+HOSTS_AT_ONCE = 18  # each systemd takes about six of the 128 inotify instances that a machine allows in all
 
 
 def this_process() -> str:
@@ -61,6 +62,18 @@ def sweep() -> list[str]:
     dead = [one.name for one in containers() if not is_alive(one.owner)]
     remove(*dead)
     return dead
+
+
+def wait_for_room(wanted: int, *, seconds: float = 300, pause: float = 2) -> None:
+    """Return as soon as so many more hosts may run: the other worker's tests give theirs back when they end.
+
+    :raises RuntimeError: there was no room in that time.
+    """
+    end = time.monotonic() + seconds
+    while (running := len(containers())) + wanted > HOSTS_AT_ONCE:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{running} hosts run and {wanted} more are wanted: {HOSTS_AT_ONCE} at most")
+        time.sleep(pause)
 
 
 def remove(*names: str) -> None:

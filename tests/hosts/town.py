@@ -28,12 +28,10 @@ class Spec:
 
 
 def start_hosts(specs: Mapping[str, Spec], *, owner: str | None = None, prefix: str | None = None) -> dict[str, Host]:
-    """Start hosts two at a time; when one fails, none is left."""
+    """Start hosts two at a time; when one fails, none is left. Waits for room where other tests' hosts run."""
     owner = owner or podman.this_process()
     prefix = prefix or f"civicops-{os.getpid()}-{next(_numbers)}-"
-    running = len(podman.containers())
-    if running + len(specs) > podman.HOSTS_AT_ONCE:
-        raise RuntimeError(f"{running} hosts run and {len(specs)} more are wanted: {podman.HOSTS_AT_ONCE} at most")
+    podman.wait_for_room(len(specs))
 
     def one(item: tuple[str, Spec]) -> Host:
         name, spec = item
