@@ -23,6 +23,7 @@ notes:
   - E(CIVICOPS_INGEST=later) leaves the documents in the spool, where the next C(civicops) command finds them.
 """
 
+import gc
 import os
 import re
 import time
@@ -84,6 +85,9 @@ class CallbackModule(CallbackBase):
         os.environ["CIVICOPS_ACTIVE_DIRECTORY"] = str(directory or "")
         ticket.new_seal()
         ticket.start_clock()
+        # What is there now (programs, playbook, inventory) stays to the end: neither this process nor its workers need
+        # look through it for garbage.
+        gc.freeze()
 
     def _job(self, playbook: Any) -> str:
         """The job, as the playbook itself says it: a site's own playbook, of any name, may import ours."""

@@ -34,6 +34,10 @@ CALL_LIMIT = 120.0
 _PAUSES = (2.0, 4.0, 8.0, 16.0, 30.0)
 _WATCHED = 50
 """How long one question waits on the host for the end of the work, in seconds."""
+_LOCKED = "work.py"
+"""What the work holds locked as long as it runs, beside its result: C(_host_work.work.PROGRAM)."""
+_LOCK_WAIT = 10
+"""How long one look waits for that lock, in seconds."""
 _WATCHES = 6
 """How many times a host may say that the work goes on before the module is asked how it stands."""
 _ANSWER_LIMIT = 4 << 20
@@ -270,14 +274,21 @@ class HostWorkAction(DocumentAction):
         return Answer.read(told.get("document")) or "the host's answer is none: is its Python what it should be?"
 
     def _watch(self, path: str, end: float) -> None:
-        """Wait on the host for the work's end: a shell's loop costs both sides less than asking the module again."""
+        """Wait on the host for the work's end: a shell costs both sides less than asking the module again.
+
+        The work holds a lock as long as it runs, so that nobody need look for its result every second. Before it has
+        begun, or where there is no such lock, a second is waited between two looks.
+        """
+        # As the path's characters are few and harmless, it needs no quoting.
+        lock = f"{path.rpartition('/')[0]}/{_LOCKED}"
         for dummy in range(_WATCHES):
             rounds = max(1, int(min(_WATCHED, end - ticket.boottime())))
-            # As the path's characters are few and harmless, it needs no quoting.
-            script = (
-                f"n=0; while [ ! -e {path} ] && [ $n -lt {rounds} ]; do sleep 1; n=$((n+1)); done; "
-                f"[ -e {path} ] || echo waits"
+            look = min(_LOCK_WAIT, rounds)
+            wait = (
+                f"flock -s -w {look} {lock} true 2>/dev/null; case $? in "
+                f"1) n=$((n+{look}));; *) [ -e {path} ] || sleep 1; n=$((n+1));; esac"
             )
+            script = f"n=0; while [ ! -e {path} ] && [ $n -lt {rounds} ]; do {wait}; done; [ -e {path} ] || echo waits"
             began = ticket.boottime()
             said = ""
             with contextlib.suppress(AnsibleError), _limited(rounds + 30):

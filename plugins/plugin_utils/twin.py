@@ -10,7 +10,10 @@ set no facts, no variables and no warnings, and steer no terminal.
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -103,7 +106,8 @@ class DocumentAction(ActionBase):
     def _ask(self, task_vars: dict[str, Any], arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module with the task's arguments, or with others."""
         try:
-            return self._execute_module(module_args=arguments, task_vars=task_vars)
+            with _uncollected():
+                return self._execute_module(module_args=arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             # The text holds what the host or its banner said.
             raise type(error)(_clean(error.message, 1000)) from None
@@ -122,6 +126,19 @@ class DocumentAction(ActionBase):
             return "the host's answer holds no document: is its Python what it should be?"
         told = [str(answer[name]) for name in ("msg", "module_stderr") if isinstance(answer.get(name), str)]
         return _clean(": ".join(part for part in told if part), 1000) or "the module failed and did not say why"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of garbage: Ansible parses the module's source, which makes many objects and no garbage,
+    and looking for some takes as long as parsing. The worker that this runs in ends with its task."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _clean(value: Any, limit: int) -> str:

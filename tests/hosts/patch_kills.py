@@ -86,8 +86,8 @@ class Plan:
     """How long fv-slow's script takes."""
 
     @classmethod
-    def draw(cls, dice: random.Random, hosts: tuple[str, ...], only: str | None = None) -> Plan:
-        victim = only or dice.choice(CONTROLLER if dice.random() < 0.6 else HOST)
+    def draw(cls, dice: random.Random, hosts: tuple[str, ...], only: tuple[str, ...] = ()) -> Plan:
+        victim = dice.choice(only or (CONTROLLER if dice.random() < 0.6 else HOST))
         bad = dice.choice(("", "", "", "broken", "failing"))
         package = victim in PACKAGES
         phase = dice.choice(("install", "rollback") if bad else ("install", "install" if package else "probes_after"))
@@ -128,6 +128,11 @@ class Outcome:
     recovered: int = 0
     seconds: list[float] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+
+    @property
+    def hits(self) -> int:
+        """Strikes that came before the night was over."""
+        return self.strikes.total() - self.strikes[OVER]
 
 
 def prepare(hosts: Mapping[str, Host], mirror: Repository, plan: Plan, folder: Path) -> Town:
@@ -449,12 +454,14 @@ def nights(
     count: int,
     progress: bool = False,
     first: int = 1,
-    only: str | None = None,
+    only: tuple[str, ...] = (),
+    hits: int | None = None,
     ended: threading.Event | None = None,
 ) -> Outcome:
     """Let nights pass, each drawn by the seed and its number, so that one can be had again by itself.
 
-    `only`: this victim in every night; `ended`: set, it is over after the night that passes.
+    `only`: the victims; `hits`: it is over after so many strikes that came in time; `ended`: set, it is over after the
+    night that passes.
     """
     outcome = Outcome(nights=first - 1)
     with Repository() as mirror:
@@ -479,14 +486,24 @@ def nights(
                 for line in outcome.broken[broken:]:
                     print(f"  BROKEN {line}", file=sys.stderr)
                 sys.stderr.flush()
-            if ended is not None and ended.is_set():
+            if outcome.hits == hits or (ended is not None and ended.is_set()):
                 break
     outcome.nights -= first - 1
     return outcome
 
 
+def of_the_controller(seed: int, kills: int) -> tuple[list[str], list[str]]:
+    """The same with the controller alone as the victim, until it was killed so many times before a night was over."""
+    return campaign(seed, kills * 4, only=CONTROLLER, hits=kills)
+
+
 def campaign(
-    seed: int, count: int, keep: Path | None = None, first: int = 1, only: str | None = None
+    seed: int,
+    count: int,
+    keep: Path | None = None,
+    first: int = 1,
+    only: tuple[str, ...] = (),
+    hits: int | None = None,
 ) -> tuple[list[str], list[str]]:
     """Lines of Markdown with what the strikes did, and the promises that were broken."""
     ensure_tools()
@@ -497,7 +514,7 @@ def campaign(
     try:
         with contextlib.ExitStack() as stack:
             folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            outcome = nights(hosts, folder, seed, count, progress=True, first=first, only=only, ended=ended)
+            outcome = nights(hosts, folder, seed, count, True, first, only, hits, ended)
     finally:
         podman.remove(*(host.container for host in hosts.values()))
     return report(seed, outcome), outcome.broken
@@ -542,10 +559,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nights", type=int, default=20)
     parser.add_argument("--first", type=int, default=1, help="the number of the first night: to have one again")
-    parser.add_argument("--only", choices=(*CONTROLLER, *HOST), help="strike this one alone")
+    parser.add_argument(
+        "--only", choices=(*CONTROLLER, *HOST), action="append", default=[], help="strike this one alone, or these"
+    )
     parser.add_argument("--keep", type=Path, help="a directory in which the nights' state is kept, to look into")
     options = parser.parse_args()
-    lines, broken = campaign(options.seed, options.nights, options.keep, options.first, options.only)
+    lines, broken = campaign(options.seed, options.nights, options.keep, options.first, tuple(options.only))
     print("\n".join([*lines, "", f"**Broken promises: {len(broken)}.**", *(f"- {line}" for line in broken)]))
     return 1 if broken else 0
 

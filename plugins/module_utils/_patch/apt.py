@@ -17,11 +17,11 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 from .._host_info.context import CommandError, Context
 from .._host_info.packages import installed as installed_table
 from .._host_info.updates import INST, pending
+from . import apt_marks
 from .manager import POOL, Holder, Key, ManagerError, Plan, Policy, Update, folder_is_ours, lock_holder, log, run, why
 
 LISTS = "/var/lib/apt/lists"
-EXTENDED_STATES = "/var/lib/apt/extended_states"
-LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/cache/apt/archives/lock", f"{LISTS}/lock")
+LOCKS = (*apt_marks.LOCKS, "/var/cache/apt/archives/lock", f"{LISTS}/lock")
 DOWNLOAD_SECONDS = 3600.0
 SIMULATION_SECONDS = 120.0
 # A simulation each, where all together can't be installed: a night has seldom more than this of source packages.
@@ -71,7 +71,7 @@ class Apt:
 
     def ground(self) -> List[str]:
         dpkg = [f"/var/lib/dpkg/{name}" for name in ("status", "updates", "arch")]
-        return [LISTS, EXTENDED_STATES, *dpkg, "/etc/apt", "/etc/dpkg"]
+        return [LISTS, apt_marks.EXTENDED_STATES, *dpkg, "/etc/apt", "/etc/dpkg"]
 
     def plan(self, policy: Policy) -> Plan:
         holds = self._holds()
@@ -266,11 +266,11 @@ class Apt:
     def marks(self) -> Set[str]:
         # As apt-mark tells them, which would solve all dependencies to read one file: apt's own, apt-mark(8).
         try:
-            text = self._ctx.read(EXTENDED_STATES, 16 << 20)
+            text = self._ctx.read(apt_marks.EXTENDED_STATES, apt_marks.LIMIT)
         except FileNotFoundError:
             return set()
         except OSError as error:
-            raise ManagerError(f"{EXTENDED_STATES}: {error.strerror}") from None
+            raise ManagerError(f"{apt_marks.EXTENDED_STATES}: {error.strerror}") from None
         native = self._native_arch()
         there = {(name, native if arch == "all" else arch) for name, arch in self._known()}
         told = [one for one in parse_stanzas(text) if one.get("Auto-Installed") == "1"]
@@ -336,8 +336,16 @@ class Apt:
 
     def set_marks(self, marks: Set[str]) -> None:
         now = self.marks()
-        self._mark("auto", marks - now)
-        self._mark("manual", now - marks)
+        automatic, manual = marks - now, now - marks
+        if not automatic and not manual:
+            return
+        native = self._native_arch()
+        wanted = dict.fromkeys(apt_marks.named(automatic, native), True)
+        try:
+            apt_marks.write({**wanted, **dict.fromkeys(apt_marks.named(manual, native), False)})
+        except apt_marks.MarksError:
+            self._mark("auto", automatic)
+            self._mark("manual", manual)
 
     @staticmethod
     def _refuse_removals(command: Sequence[str], gone: Sequence[str]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +16,7 @@ import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.civicops.town.plugins.action.wait import ActionModule
+from ansible_collections.civicops.town.plugins.module_utils._host_work import work
 from ansible_collections.civicops.town.plugins.plugin_utils import host_work_action, ticket
 from ansible_collections.civicops.town.plugins.plugin_utils.host_work_action import GRACE
 from hypothesis import given
@@ -327,6 +331,34 @@ def test_the_end_is_waited_for_on_the_host(play: Play, watching: Any) -> None:
     assert host.moments == [0, 30, 60]
     assert len(scripts) == 2
     assert f"[ ! -e {WATCH} ] && [ $n -lt 50 ]" in scripts[0]
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_the_script_ends_when_the_work_does(play: Play, watching: Any, tmp_path: Path, locked: bool) -> None:
+    """With the lock that the work holds, and without one as before it has begun."""
+    host, scripts, _take = watching
+    play(host)
+    (tmp_path / work.PROGRAM).touch()
+    script = scripts[0].replace(WATCH.rpartition("/")[0], str(tmp_path))
+    assert str(tmp_path / work.PROGRAM) in script
+    with (tmp_path / work.PROGRAM).open() as held:
+        if locked:
+            fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(1.5)
+        (tmp_path / "result.json").touch()
+    ended = time.monotonic()
+    assert waiting.communicate(timeout=30)[0] == ""
+    assert time.monotonic() - ended < 5
+
+
+def test_a_script_that_has_waited_long_enough_says_so(play: Play, watching: Any, tmp_path: Path) -> None:
+    host, scripts, _take = watching
+    play(host)
+    script = scripts[0].replace(WATCH.rpartition("/")[0], str(tmp_path)).replace("-lt 50", "-lt 2")
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == "waits\n"
 
 
 def test_a_host_whose_work_goes_on_is_waited_for_again_before_the_module_is_asked(

@@ -174,6 +174,16 @@ class Host:
     statuses: dict[str, str] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
     fails: str | None = None
+    locked: bool = False
+
+    def write_marks(self, marks: dict[tuple[str, str], bool]) -> None:
+        """What apt's own file is made to hold."""
+        if self.locked:
+            raise apt.apt_marks.MarksError("somebody has the lock")
+        names = {
+            automatic: {name for (name, arch), how in marks.items() if how is automatic} for automatic in (False, True)
+        }
+        self.auto = (self.auto | names[True]) - names[False]
 
     @property
     def verbs(self) -> list[list[str]]:
@@ -263,6 +273,7 @@ def put(host: Host, monkeypatch: pytest.MonkeyPatch, pool: str = "/nonexistent")
     monkeypatch.setattr(apt, "pending", lambda ctx: rows)
     monkeypatch.setattr(apt, "installed_table", installed)
     monkeypatch.setattr(apt, "POOL", pool)
+    monkeypatch.setattr(apt.apt_marks, "write", host.write_marks)
     return Apt(Disk(host))
 
 
@@ -424,12 +435,17 @@ def test_a_transaction_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> N
         put(host, monkeypatch).install(plan_of(host), 30)
 
 
-def test_marks_are_set_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host([waits("a"), waits("b"), waits("c"), waits("all", arch="all")], auto={"b", "c", "all"})
+@pytest.mark.parametrize("locked", [False, True])
+def test_marks_are_set_both_ways_by_apts_own_program_where_its_file_is_locked(
+    monkeypatch: pytest.MonkeyPatch, locked: bool
+) -> None:
+    updates = [waits("a"), waits("b"), waits("c"), waits("all", arch="all")]
+    host = Host(updates, auto={"b", "c", "all"}, locked=locked)
     manager = put(host, monkeypatch)
     assert manager.marks() == {"b", "c", "all"}, "what is installed, and no other"
     manager.set_marks({"a", "b", "all"})
     assert host.auto == {"a", "b", "all"}
+    assert ("apt-mark" in [words[0] for words in host.asked]) is locked
     host.asked.clear()
     manager.set_marks({"a", "b", "all"})
     assert "apt-mark" not in [words[0] for words in host.asked]
