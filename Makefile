@@ -55,13 +55,15 @@ town-down:  ## remove it
 
 # --- what developers and CI run ----------------------------------------------
 
-test: lint unit hosts pages  ## everything that CI runs, real hosts included
+test: $(VENV)/.dev $(VENV)/.collection  ## everything that CI runs, real hosts included
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint unit
+	@$(MAKE) --no-print-directory hosts pages
 
 unit: $(VENV)/.dev $(VENV)/.collection  ## logic alone, in seconds
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
 
 hosts: $(VENV)/.dev $(VENV)/.collection  ## on real hosts, Molecule's scenarios among them (root, podman)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/hosts
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/hosts
 	@if [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]; then $(BIN)/molecule test --all; else echo "molecule: skipped, needs root"; fi
 
 pages: $(VENV)/.dev $(VENV)/.collection  ## the report in a browser

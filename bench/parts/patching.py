@@ -31,8 +31,8 @@ from bench.result import Options, Section, Table, Target
 TITLE = "Patch nights"
 HOSTS = 10
 SETTLE_SECONDS = 65.0
-"""ext4 passes over inodes that were deleted within the last minute one by one (RECENTCY_MIN in fs/ext4/ialloc.c), so that
-what went before, such as the removal of other hosts, made the same apt half as slow again."""
+"""ext4 passes over inodes that were deleted within the last minute one by one (RECENTCY_MIN in fs/ext4/ialloc.c): the
+removal of other hosts shortly before made the same apt half as slow again."""
 MANY = 100
 APT = (
     "DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef "
