@@ -176,7 +176,7 @@ BREAKS = (
         {"component": "journald", "key": "Compress", "value": "yes"},
         "mkdir -p /etc/systemd/journald.conf.d;"
         " printf '[Journal]\\nCompress=no\\n' > /etc/systemd/journald.conf.d/x.conf",
-        "systemd-analyze cat-config systemd/journald.conf | grep Compress= | tail -n 1 | grep -qx Compress=yes",
+        "systemd-analyze cat-config systemd/journald.conf | grep ^Compress= | tail -n 1 | grep -qx Compress=yes",
     ),
     Break(
         "umask_default",

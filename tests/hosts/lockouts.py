@@ -37,7 +37,8 @@ LIMIT = 300.0
 GOES_ON = 20.0
 """Seconds in which a host's own work comes to its end once the controller was killed."""
 HOSTS = {"old1": "bullseye", "web1": "bookworm", "web2": "bookworm", "new1": "trixie", "new2": "trixie"}
-STRIKES = ("none", "none", "reboot", "power off", "power off early", "controller", "controller early")
+STRIKES = ("none", "none", "reboot", "power off", "power off early")
+CONTROLLER = ("controller", "controller early")
 NFT = "/etc/nftables.d/60-civicops.nft"
 SSHD = "/etc/ssh/sshd_config.d/01-x.conf"
 # What a host is: every file that a run may touch, with its mode and content; its units; its packet filter.
@@ -385,13 +386,16 @@ class Round:
 
 
 def draw(dice: random.Random, number: int, names: Mapping[str, str], order: list[Fault]) -> dict[str, Blow]:
-    """A round's faults in the drawn order, and what strikes; at most one host's strike is the controller's."""
-    blows: dict[str, Blow] = {}
-    for place, name in enumerate(names):
-        strike = dice.choice(STRIKES)
-        if strike.startswith("controller") and any(one.strike.startswith("controller") for one in blows.values()):
-            strike = "none"
-        blows[name] = Blow(order[(number * len(names) + place) % len(order)], strike)
+    """A round's faults in the drawn order, and what strikes.
+
+    The controller is killed in every fourth round: it is all hosts' and tells nothing then, so the others show that
+    the ledger is told.
+    """
+    faults_of = [order[(number * len(names) + place) % len(order)] for place in range(len(names))]
+    blows = {name: Blow(fault, dice.choice(STRIKES)) for name, fault in zip(names, faults_of, strict=True)}
+    if number % 4 == 3:
+        name = dice.choice(list(names))
+        blows[name] = Blow(blows[name].fault, dice.choice(CONTROLLER))
     return blows
 
 
@@ -466,7 +470,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--only", default="", help="faults whose name has this alone")
-    parser.add_argument("--strike", default="", choices=("", *sorted(set(STRIKES))), help="this strike alone")
+    parser.add_argument(
+        "--strike", default="", choices=("", *sorted({*STRIKES, *CONTROLLER})), help="this strike alone"
+    )
     parser.add_argument("--keep", type=Path, help="a directory in which the towns' state is kept, to look into")
     options = parser.parse_args()
     lines, broken = campaign(options.seed, options.faults, options.keep, options.only, options.strike)
