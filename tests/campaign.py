@@ -43,6 +43,12 @@ def _patches_controller(seed: int, size: int) -> Found:
     return of_the_controller(seed, size)
 
 
+def _lockouts(seed: int, size: int) -> Found:
+    from tests.hosts.lockouts import campaign
+
+    return campaign(seed, size)
+
+
 def _gate(seed: int, size: int) -> Found:
     from tests.gate_nights import campaign
 
@@ -71,6 +77,7 @@ PARTS = (
     Part("patch-nights", "A patch night that is struck", "kills", 100, _patch_nights),
     Part("patches", "A patch night's packages, struck", "nights", 40, _patches),
     Part("patches-controller", "A patch night whose controller is killed", "kills", 50, _patches_controller),
+    Part("lockouts", "Changes that would shut us out", "faults", 50, _lockouts),
     Part("town-night", "A whole night over a town", "machines with a kernel of their own", 1, _town_night),
     Part("gate", "Nights that the gate lets begin", "nights", 10_000, _gate),
 )

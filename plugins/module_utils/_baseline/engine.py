@@ -41,10 +41,11 @@ PASSES = 3
 """What a run has installed can bring controls that did not apply before; each pass mends those that do now."""
 WORDS = 200  # characters of what was there
 DOORS = (
-    "/etc/pam.d", "/etc/ssh/", "/etc/security/access", "/etc/nsswitch", "/etc/nftables", "/etc/ufw", "/etc/firewalld",
-    "/etc/hosts", "/etc/passwd", "/etc/shells", "/etc/network", "/etc/netplan", "/etc/systemd/network", "/etc/sudoers",
-    "/usr/share/pam-configs", "/root/.ssh", "ssh", "networking.", "systemd-networkd.", "NetworkManager.", "nftables.",
-    "ufw.", "firewalld.", "systemd-logind.",
+    "/etc/pam.", "/etc/ssh/", "/etc/security/", "/etc/nsswitch", "/etc/nftables", "/etc/ufw", "/etc/firewalld",
+    "/etc/hosts", "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/shells", "/etc/nologin", "/etc/environment",
+    "/etc/network", "/etc/netplan", "/etc/systemd/network", "/etc/systemd/system/ssh", "/etc/default/ssh",
+    "/etc/sudoers", "/usr/share/pam-configs", "/root", "ssh", "networking.", "systemd-networkd.", "NetworkManager.",
+    "nftables.", "ufw.", "firewalld.", "systemd-logind.",
 )  # fmt: skip
 """Files and units through which we come in: what changes them is proven by a new login."""
 

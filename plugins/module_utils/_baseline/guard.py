@@ -84,8 +84,7 @@ class TimedUndo:
 
     def _wait_for_others(self) -> None:
         """Two runs at once could each take back what the other has confirmed. Raises HostError."""
-        other = files.look(ARMED)
-        folder = "" if other is None else other.content.decode("utf-8", "replace")
+        folder = _armed_by()
         if not folder or folder == self._folder or _status(folder) != "waits":
             return
         state = read_json(folder, STATE) or {}
@@ -151,7 +150,9 @@ def main() -> int:
             write_json(folder, CONFIRMED, {"at": time.time()})
             _disarm(folder)
         elif verb.startswith(("undo", "boot")) and _status(folder) == "waits":
-            take_back(folder, only_risky=True)
+            take_back(folder, only_risky=True, booting=verb == "boot")
+        elif verb == "confirm" and _armed_by() in ("", folder):
+            _disarm(folder)  # what a power cut in the middle of it has left
         print_word(_status(folder))
     return 0
 
@@ -177,9 +178,10 @@ def _status(folder: str) -> str:
     return "waits"
 
 
-def take_back(folder: str, *, only_risky: bool) -> Undone:
+def take_back(folder: str, *, only_risky: bool, booting: bool = False) -> Undone:
     """Bring back what a run has changed, and have the services read it. Called with the lock held."""
     point = RestorePoint(folder)
+    point.booting = booting
     host = Host(Context(), point)
 
     def tell(ops: List[Dict[str, Any]]) -> List[str]:
@@ -200,6 +202,12 @@ def _reloaded(name: str, host: Host) -> str:
     except (HostError, CommandError, OSError, ValueError, KeyError) as error:
         return f"{name}: {error}"[:300]
     return ""
+
+
+def _armed_by() -> str:
+    """The directory of the run that waits for its confirmation; empty where none does. Raises HostError, OSError."""
+    found = files.look(ARMED)
+    return "" if found is None else found.content.decode("utf-8", "replace")
 
 
 def _disarm(folder: str) -> None:

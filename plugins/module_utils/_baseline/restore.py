@@ -38,6 +38,7 @@ class RestorePoint:
     def __init__(self, folder: str, root: str = "/") -> None:
         self.folder = folder
         self.root = root
+        self.booting = False
         self.ops: List[Op] = []
         self._files: Dict[str, Op] = {}
         if os.path.exists(self._journal):
@@ -193,7 +194,9 @@ class RestorePoint:
             _command(["systemctl", "unmask", name])
             if enabled in ("enabled", "disabled"):
                 _command(["systemctl", "enable" if enabled == "enabled" else "disable", name])
-        return _command(["systemctl", "start" if op["active"] else "stop", name])
+        # At the boot we stand before sshd: to wait for its start would be to wait for our own end.
+        wait = ["--no-block"] if self.booting else []
+        return _command(["systemctl", *wait, "start" if op["active"] else "stop", name])
 
     def _run(self, op: Op, theirs: bool) -> bool:
         del theirs
