@@ -52,7 +52,7 @@ class LogFiles:
         self._mended = True
 
     def _look(self, host: Host) -> Tuple[Dict[str, Tuple[Access, int]], List[str]]:
-        paths, whole = host.ctx.once("log files", lambda dummy: _walk(host))
+        paths, whole = host.once("log files", lambda: _walk(host))
         people = first_person(host)
         mendable: Dict[str, Tuple[Access, int]] = {}
         others: List[str] = [] if whole else [f"only the first {FILES_LIMIT} files were looked at"]
