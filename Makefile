@@ -63,7 +63,7 @@ unit: $(VENV)/.dev $(VENV)/.collection  ## logic alone, in seconds
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
 
 hosts: $(VENV)/.dev $(VENV)/.collection  ## on real hosts, Molecule's scenarios among them (root, podman)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/hosts
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/hosts
 	@if [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]; then $(BIN)/molecule test --all; else echo "molecule: skipped, needs root"; fi
 
 pages: $(VENV)/.dev $(VENV)/.collection  ## the report in a browser

@@ -35,7 +35,7 @@ def keep(manager: Manager, policy: Policy, plan: Plan) -> None:
     if ground is None:
         return
     with suppress(OSError, ManagerError):
-        folder_is_ours(FOLDER)
+        folder_is_ours(FOLDER, private=True)
         rows = [update.row() for update in plan.updates]
         sizes = [plan.download_bytes, plan.disk_bytes]
         kept = {"for": _key(manager, policy, ground), "rows": rows, "sizes": sizes, "holds": plan.holds}
@@ -47,7 +47,7 @@ def _recall(manager: Manager, policy: Policy) -> Optional[Plan]:
     if ground is None or not os.path.isdir(FOLDER):
         return None
     try:
-        folder_is_ours(FOLDER)
+        folder_is_ours(FOLDER, private=True)
         kept = read_json(FOLDER, NAME)
         if kept is None or kept["for"] != _key(manager, policy, ground):
             return None

@@ -277,9 +277,17 @@ def why(output: str) -> str:
     return " / ".join((errors or lines)[-4:])[:700]
 
 
-def folder_is_ours(path: str) -> None:
-    """Make a directory that only root writes to; raises ManagerError where it is anything else."""
-    os.makedirs(path, mode=0o755, exist_ok=True)
+def folder_is_ours(path: str, private: bool = False) -> None:
+    """Make a directory that only root writes to, and reads where it is private, with those on the way to it; raises
+    ManagerError where it is anything else."""
+    missing: List[str] = []
+    step = path
+    while not os.path.lexists(step):
+        missing.append(step)
+        step = os.path.dirname(step)
+    for one in reversed(missing):
+        with suppress(FileExistsError):
+            os.mkdir(one, 0o700 if private else 0o755)
     info = os.lstat(path)
     if not os.path.isdir(path) or os.path.islink(path) or info.st_uid != os.geteuid() or info.st_mode & 0o022:
         raise ManagerError(f"{path} is a link, another user's or open to others, so no package is kept in it")

@@ -52,6 +52,13 @@ def test_a_kept_plan_comes_back_whole_but_for_what_is_kept_on_the_disk(manager: 
     assert back == made
 
 
+def test_what_is_made_for_it_is_roots_alone(manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_plan, "FOLDER", str(tmp_path / "civicops" / "patch"))
+    kept_plan.keep(manager, Policy(), manager.plan(Policy()))  # type: ignore[arg-type]
+    modes = {(tmp_path / name).stat().st_mode & 0o777 for name in ("civicops", "civicops/patch")}
+    assert modes == {0o700}
+
+
 def test_nothing_is_used_that_was_never_kept(manager: Manager) -> None:
     kept_plan.plan_of(manager, Policy())  # type: ignore[arg-type]
     kept_plan.plan_of(manager, Policy())  # type: ignore[arg-type]
