@@ -1,0 +1,1 @@
+"""What the ledger's documents mean: findings, and how hosts stand against what is wanted of them."""
