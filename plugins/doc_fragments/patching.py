@@ -68,8 +68,8 @@ options:
     type: float
 """
 
-    # How the work on a host is done and judged.
-    WORK = r"""
+    # How a host is told to be well.
+    PROBES = r"""
 options:
   probes:
     description:
@@ -86,6 +86,12 @@ options:
   probe_grace:
     description: How long probes may stay red after the work.
     type: str
+"""
+
+    # How the work on a host is done and judged.
+    WORK = r"""
+options:
+  probe_grace:
     default: 2m
   lock_wait:
     description: How long another program may hold the package manager's lock.

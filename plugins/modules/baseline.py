@@ -23,6 +23,7 @@ description:
   - The answer is a document of kind C(baseline/1).
 extends_documentation_fragment:
   - civicops.town.attributes
+  - civicops.town.patching.probes
   - civicops.town.document
 attributes:
   check_mode:
@@ -62,6 +63,16 @@ options:
     type: str
     choices: [none, low, high]
     default: high
+  rollback:
+    description:
+      - V(automatic) puts back the whole run where O(probes) are red afterwards that were green before, or where a
+        unit of systemd has failed since; V(never) only tells.
+      - A host whose probes are red before anything was done is left alone.
+    type: str
+    choices: [automatic, never]
+    default: automatic
+  probe_grace:
+    default: 30s
   gate:
     description: The host's ticket from M(civicops.town.gate). Not wanted in check mode.
     type: dict
@@ -107,7 +118,9 @@ document:
   type: dict
   contains:
     outcome:
-      description: V(done), V(planned) in check mode, V(rolled_back) where no new login succeeded, V(failed).
+      description: >-
+        V(done), V(planned) in check mode, V(rolled_back) where no new login succeeded or a probe was red afterwards,
+        V(blocked) where one was red before, V(failed).
       type: str
     results:
       description: >-
@@ -125,8 +138,10 @@ document:
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._baseline.work import audit, enforce
+from ansible_collections.civicops.town.plugins.module_utils._baseline.work import Care, audit, enforce
 from ansible_collections.civicops.town.plugins.module_utils._host_work.place import WorkError
+from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError, seconds
+from ansible_collections.civicops.town.plugins.module_utils._patch.probes import probe_spec, requested
 
 
 def main() -> None:
@@ -141,6 +156,8 @@ def main() -> None:
             "skip": {"type": "list", "elements": "str", "default": []},
             "own": {"type": "list", "elements": "dict", "default": []},
             "risk": {"type": "str", "choices": ["none", "low", "high"], "default": "high"},
+            **probe_spec("30s"),
+            "rollback": {"type": "str", "choices": ["automatic", "never"], "default": "automatic"},
             "gate": {"type": "dict"},
             "controls": {"type": "str"},
             "run": {"type": "str"},
@@ -148,10 +165,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    params = module.params
     try:
-        rows = json.loads(module.params["controls"] or "null")
-        done = audit(rows, module.tmpdir) if module.check_mode else enforce(rows, module.params["run"] or "")
-    except (WorkError, OSError, ValueError) as error:
+        rows = json.loads(params["controls"] or "null")
+        grace = seconds("probe_grace", params["probe_grace"])
+        care = Care(requested(params["probes"]), grace, params["rollback"] == "automatic")
+        done = audit(rows, module.tmpdir) if module.check_mode else enforce(rows, params["run"] or "", care)
+    except (WorkError, OptionError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     shown = {"diff": done.diffs} if module._diff else {}
     document = json.dumps(done.body, separators=(",", ":"))

@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - civicops.town.attributes
   - civicops.town.patching
+  - civicops.town.patching.probes
   - civicops.town.patching.work
   - civicops.town.document
 attributes:
@@ -135,9 +136,9 @@ from ansible_collections.civicops.town.plugins.module_utils._host_work.work impo
 from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
 from ansible_collections.civicops.town.plugins.module_utils._patch import services
 from ansible_collections.civicops.town.plugins.module_utils._patch.chain import Chain, cut_off
+from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError
 from ansible_collections.civicops.town.plugins.module_utils._patch.manager import ManagerError
 from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
-    OptionError,
     limits_of,
     policy_of,
     selection_spec,

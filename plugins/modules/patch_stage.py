@@ -96,9 +96,9 @@ import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError
 from ansible_collections.civicops.town.plugins.module_utils._patch.manager import ManagerError
 from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
-    OptionError,
     limits_of,
     policy_of,
     selection_spec,

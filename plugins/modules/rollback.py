@@ -19,6 +19,7 @@ description:
   - The work belongs to the host, as that of M(civicops.town.patch).
 extends_documentation_fragment:
   - civicops.town.attributes
+  - civicops.town.patching.probes
   - civicops.town.patching.work
   - civicops.town.document
 attributes:
@@ -113,9 +114,10 @@ from ansible_collections.civicops.town.plugins.module_utils._host_work.place imp
 from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit
 from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
 from ansible_collections.civicops.town.plugins.module_utils._patch.chain import Chain, patched_runs, way_back
+from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError
 from ansible_collections.civicops.town.plugins.module_utils._patch.manager import ManagerError
 from ansible_collections.civicops.town.plugins.module_utils._patch.managers import manager_of
-from ansible_collections.civicops.town.plugins.module_utils._patch.options import OptionError, work_of, work_spec
+from ansible_collections.civicops.town.plugins.module_utils._patch.options import work_of, work_spec
 
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

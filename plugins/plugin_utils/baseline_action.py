@@ -103,7 +103,7 @@ class BaselineAction(DocumentAction):
 
     kind = "baseline"
     version = 1
-    _HARM = ("failed", "rolled_back", "unknown")
+    _HARM = ("failed", "rolled_back", "blocked", "unknown")
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         self._vars = task_vars or {}

@@ -17,8 +17,14 @@ from tests.hosts.town import Spec, Town, start_hosts
 FOLDER = ROOT / ".cache" / "town"
 
 
-# Open at all hours, so that `civicops run wait` and `patch` can be tried whenever somebody wants to.
-ALWAYS = {"id": "always", "jobs": ["wait", "patch"], "rrule": "FREQ=DAILY", "start": "00:00", "duration": "24h"}
+# Open at all hours, so that `civicops run wait`, `patch` and `baseline` can be tried whenever somebody wants to.
+ALWAYS = {
+    "id": "always",
+    "jobs": ["wait", "patch", "baseline"],
+    "rrule": "FREQ=DAILY",
+    "start": "00:00",
+    "duration": "24h",
+}
 
 
 @dataclass(frozen=True)

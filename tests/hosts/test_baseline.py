@@ -25,6 +25,7 @@ OWN: list[dict[str, Any]] = [
     {"id": "x-module", "type": "kernel_module", "params": {"module": "cramfs"}},
     {"id": "x-sysctl", "type": "sysctl", "params": {"key": "net.ipv4.conf.all.log_martians", "value": "1"}},
 ]
+CLOCK = {"id": "clock", "name": "What runs at its time", "probes": [{"kind": "unit", "unit": "cron.service"}]}
 # What a host is: every file that a run may touch, with its mode and content.
 STATE = """
 cd /; find etc usr/share/pam-configs -mindepth 1 -printf '%p %y %m %U:%G %l\\n' | sort
@@ -35,8 +36,8 @@ systemctl list-unit-files --no-legend | sort
 
 @pytest.fixture(scope="module")
 def own_town(make_module_town: MakeTown) -> Town:
-    specs = {"web1": Spec("bookworm"), "old1": Spec("bullseye"), "new1": Spec("trixie")}
-    file = maintenance(window(jobs=["baseline"]))
+    specs = {"web1": Spec("bookworm", groups=("system_clock",)), "old1": Spec("bullseye"), "new1": Spec("trixie")}
+    file = maintenance(window(jobs=["baseline"])) | {"systems": [CLOCK]}
     return make_module_town("riverton", specs, timezone="UTC", town=file)
 
 
@@ -140,6 +141,38 @@ def test_what_the_daemon_would_refuse_never_reaches_it(town: Town) -> None:
     body = of(town, "web1", told["run"])
     assert rows(body) == {"x-lock": ("failed", False)}
     assert "NoSuchOption" in body["results"]["rows"][0][5]
+    assert host.run(STATE).stdout == before
+
+
+def test_a_host_that_is_not_well_afterwards_is_put_back_whole(town: Town) -> None:
+    host = town.host("web1")
+    before = host.run(STATE).stdout
+    breaks = {"id": "x-off", "type": "service", "params": {"unit": "cron.service", "state": "off"}}
+    town.vars["baseline_probe_grace"] = "3s"
+    told = harden(town, [*OWN, breaks], "--limit", "web1")
+    body = of(town, "web1", told["run"])
+    assert (body["outcome"], told["hosts"]["web1"]) == ("rolled_back", "failed"), body
+    assert "cron.service" in body["reason"]
+    assert [(one["system"], one["before"], one["after"]) for one in body["probes"]] == [("clock", "green", "green")]
+    assert not any(changed for dummy, changed in rows(body).values())
+    assert rows(body)["x-cron"][0] == "failed"
+    assert host.run(STATE).stdout == before
+    assert host.run("systemctl is-active cron.service").stdout.strip() == "active"
+    assert not host.run("ls /var/lib/civicops/armed /etc/systemd/system/civicops* 2>/dev/null || true").stdout
+
+
+def test_a_host_that_was_not_well_before_is_left_alone(town: Town) -> None:
+    host = town.host("web1")
+    before = host.run(STATE).stdout
+    host.run("systemctl stop cron.service")
+    try:
+        told = harden(town, OWN, "--limit", "web1")
+    finally:
+        host.run("systemctl start cron.service")
+    body = of(town, "web1", told["run"])
+    assert (body["outcome"], told["hosts"]["web1"]) == ("blocked", "failed")
+    assert "cron.service" in body["reason"]
+    assert body["results"]["rows"] == []
     assert host.run(STATE).stdout == before
 
 

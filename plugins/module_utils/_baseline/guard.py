@@ -92,6 +92,11 @@ class TimedUndo:
             raise HostError("another run's changes still wait for their confirmation: try again in some minutes")
         _command([sys.executable, "-I", os.path.join(folder, PROGRAM), "undo"])
 
+    def hold(self, seconds: float) -> None:
+        """Something that takes so long comes before the wait."""
+        if self.armed:
+            self._start(MENDING_SECONDS + round(seconds))
+
     def wait(self) -> None:
         if self.armed:
             self._start(SECONDS)

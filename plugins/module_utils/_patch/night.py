@@ -52,7 +52,7 @@ class Night:
         self.deadline = deadline
         self.began = boottime()
         self.manager: Manager = manager_of(request["manager"], Context())
-        self.probes = [probes.Probe.read(one) for one in request["probes"]]
+        self.health = probes.Health([probes.Probe.read(one) for one in request["probes"]])
         self.details: Dict[str, Any] = snapshot.read_json(self.base, DETAILS) or self._new_details()
         self.waited = 0.0
 
@@ -255,14 +255,10 @@ class Night:
         if self.details["probes"]:
             return  # a stage before has looked
         with self._phase("probes_before"):
-            red = probes.look_at_all(self.probes, 10.0 if must_be_green else 0.0)
-            for number, probe in enumerate(self.probes):
-                probe.before = "red" if str(number) in red else "green"
-            self.details["failed_units"]["before"] = probes.failed_units()
-        self.details["probes"] = [probe.values() for probe in self.probes]
+            red = self.health.before(10.0 if must_be_green else 0.0)
+        self.details.update(self.health.values())
         if red and must_be_green:
-            names = "; ".join(f"{self.probes[int(one)].name}: {text}" for one, text in red.items())
-            self._blocked("probe", f"not well before anything was done: {names}"[:900])
+            self._blocked("probe", f"not well before anything was done: {'; '.join(red)}"[:900])
 
     def _stage(self, plan: Plan) -> None:
         try:
@@ -398,30 +394,10 @@ class Night:
     def _probes_after(self) -> List[str]:
         """What is not well and was before."""
         with self._phase("probes_after"):
-            self.probes = [probes.Probe.read(one) for one in self.request["probes"]]
-            red = probes.look_at_all(self.probes, float(self.request["probe_grace"]))
-            before = self.details["failed_units"]["before"]
-            failed = self._failed_units(set(before))
-        told = self.details["probes"]
-        for number, probe in enumerate(self.probes):
-            was = told[number]["before"] if number < len(told) else "not_run"
-            probe.before, probe.after = was, "red" if str(number) in red else "green"
-        self.details["probes"] = [probe.values() for probe in self.probes]
-        self.details["failed_units"]["after"] = failed
-        found = [
-            f"{self.probes[int(number)].name}: {text}"
-            for number, text in red.items()
-            if self.probes[int(number)].before != "red"
-        ]
-        return found + [f"the unit {unit} has failed" for unit in failed if unit not in before]
-
-    def _failed_units(self, before: Set[str]) -> List[str]:
-        """A unit that is started anew after a failure is given a moment."""
-        failed = probes.failed_units()
-        if set(failed) - before:
-            time.sleep(probes.LOOK_EVERY)
-            failed = probes.failed_units()
-        return failed
+            self.health.recall(self.details)
+            red = self.health.after(float(self.request["probe_grace"]))
+        self.details.update(self.health.values())
+        return red
 
     def _red(self, reason: str) -> None:
         """Not well, for this reason: taken back where that is allowed and possible."""

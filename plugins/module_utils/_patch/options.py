@@ -6,19 +6,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Dict, Optional
 
+from .lengths import seconds
 from .manager import Policy
 from .preflight import Limits
-from .probes import Probe
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:[0-9]{1,9}[smhd])+")
-
-
-class OptionError(Exception):
-    """An option can't be what was given; the message names it and says what it can be."""
+from .probes import probe_spec, requested
 
 
 def selection_spec() -> Dict[str, Any]:
@@ -43,8 +36,7 @@ def selection_spec() -> Dict[str, Any]:
 def work_spec() -> Dict[str, Any]:
     """How the work on a host is done and judged."""
     return {
-        "probes": {"type": "list", "elements": "dict", "default": []},
-        "probe_grace": {"type": "str", "default": "2m"},
+        **probe_spec("2m"),
         "lock_wait": {"type": "str", "default": "2m"},
         "reboot_time": {"type": "str", "default": "5m"},
         "gate": {"type": "dict", "required": True},
@@ -71,29 +63,8 @@ def limits_of(params: Dict[str, Any]) -> Limits:
 def work_of(params: Dict[str, Any]) -> Dict[str, Any]:
     """What of the options goes into the program's request; raises OptionError."""
     return {
-        "probes": [_plain(one, number) for number, one in enumerate(params["probes"])],
+        "probes": requested(params["probes"]),
         "probe_grace": seconds("probe_grace", params["probe_grace"]),
         "lock_wait": round(seconds("lock_wait", params["lock_wait"])),
         "reboot_seconds": seconds("reboot_time", params["reboot_time"]),
     }
-
-
-def _plain(probe: Dict[str, Any], number: int) -> Dict[str, Any]:
-    plain = {name: value for name, value in probe.items() if value is not None}
-    if "timeout" in plain:
-        plain["timeout"] = seconds(f"probes[{number}].timeout", plain["timeout"])
-    try:
-        Probe.read(plain)
-    except (ValueError, TypeError) as error:
-        raise OptionError(f"probes[{number}]: {error}") from None
-    return plain
-
-
-def seconds(name: str, text: Any) -> float:
-    """A length such as 90s, 5m or 1h30m, in seconds; a bare number counts seconds. Raises OptionError."""
-    words = str(text).strip()
-    if re.fullmatch("[0-9]{1,9}", words):
-        return float(words)
-    if not _DURATION.fullmatch(words):
-        raise OptionError(f"{name} is {words[:40]!r}: give a length such as 90s, 5m or 1h30m")
-    return sum(float(amount) * _UNITS[unit] for amount, unit in re.findall(r"(\d+)([smhd])", words))

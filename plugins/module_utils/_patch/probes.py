@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean
+from .lengths import OptionError, seconds
 
 IDNA = codecs.lookup("idna")  # host names are encoded by it, and Python itself may be replaced before one is
 ANSWER_LIMIT = 1 << 20  # bytes of an answer that are looked at
@@ -98,6 +99,29 @@ def _named(kind: str, options: Dict[str, Any]) -> str:
     return " ".join([kind, *map(str, words)])[:200]
 
 
+def probe_spec(grace: str) -> Dict[str, Any]:
+    """The options of modules that look whether a host is well; C(grace) is how long probes may stay red by default."""
+    return {
+        "probes": {"type": "list", "elements": "dict", "default": []},
+        "probe_grace": {"type": "str", "default": grace},
+    }
+
+
+def requested(given: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """The probes of a module's option, as C(Probe.read) takes them; raises OptionError."""
+    found = []
+    for number, one in enumerate(given):
+        plain = {name: value for name, value in one.items() if value is not None}
+        if "timeout" in plain:
+            plain["timeout"] = seconds(f"probes[{number}].timeout", plain["timeout"])
+        try:
+            Probe.read(plain)
+        except (ValueError, TypeError) as error:
+            raise OptionError(f"probes[{number}]: {error}") from None
+        found.append(plain)
+    return found
+
+
 def failed_units() -> List[str]:
     """Names of systemd's failed units; none where there is no systemd."""
     if not os.path.isdir("/run/systemd/system"):
@@ -130,6 +154,48 @@ def look_at_all(probes: Sequence[Probe], grace: float, sleep: Callable[[float], 
             return red
         left = again
         sleep(LOOK_EVERY)
+
+
+class Health:
+    """How a host is before and after work on it: its probes, and systemd's failed units."""
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        self.probes = list(probes)
+        self.units: Dict[str, List[str]] = {"before": [], "after": []}
+
+    def recall(self, values: Dict[str, Any]) -> None:
+        """What an earlier stage has found, by its C(values)."""
+        for probe, told in zip(self.probes, values["probes"]):
+            probe.before = told["before"]
+        self.units["before"] = list(values["failed_units"]["before"])
+
+    def before(self, grace: float) -> List[str]:
+        """Look before the work, red ones again until the grace (seconds) is over: what is not well, in words."""
+        red = look_at_all(self.probes, grace)
+        for number, probe in enumerate(self.probes):
+            probe.before = "red" if str(number) in red else "green"
+        self.units["before"] = failed_units()
+        return [f"{self.probes[int(number)].name}: {text}" for number, text in red.items()]
+
+    def after(self, grace: float) -> List[str]:
+        """Look after the work: what is not well and was before, in words."""
+        red = look_at_all(self.probes, grace)
+        for number, probe in enumerate(self.probes):
+            probe.after = "red" if str(number) in red else "green"
+        failed = failed_units()
+        if set(failed).difference(self.units["before"]):
+            time.sleep(LOOK_EVERY)  # a unit that is started anew after a failure is given a moment
+            failed = failed_units()
+        self.units["after"] = failed
+        found = [
+            f"{self.probes[int(number)].name}: {text}"
+            for number, text in red.items()
+            if self.probes[int(number)].before != "red"
+        ]
+        return found + [f"the unit {unit} has failed" for unit in failed if unit not in self.units["before"]]
+
+    def values(self) -> Dict[str, Any]:
+        return {"probes": [probe.values() for probe in self.probes], "failed_units": dict(self.units)}
 
 
 def _command(command: Sequence[str], seconds: float) -> Tuple[int, str]:

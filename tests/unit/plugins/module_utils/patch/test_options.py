@@ -15,11 +15,10 @@ import pytest
 from ansible_collections.civicops.town.plugins.module_utils._host_work import bundle
 from ansible_collections.civicops.town.plugins.module_utils._patch import night
 from ansible_collections.civicops.town.plugins.module_utils._patch.chain import PARTS
+from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError, seconds
 from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
-    OptionError,
     limits_of,
     policy_of,
-    seconds,
     selection_spec,
     work_of,
     work_spec,
