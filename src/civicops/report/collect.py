@@ -15,8 +15,9 @@ from civicops.report.undone import Undone, undone
 from civicops.runs.judge import RunResult, judge
 
 _RUNS_SHOWN = 12
-# The job whose hosts answer with their facts.
+# The job whose hosts answer with their facts, and what it asks them besides.
 _ASKS = "checkup"
+_AUDITS = "civicops.town.baseline"
 # What a run's own summary says of a host, where no document of the host's tells more.
 _UNTOLD = {
     "failed": "failed: no reason was recorded",
@@ -156,9 +157,10 @@ def _host(
     answered = facts.seq if facts else 0
     if last_run and last_run[1] in _UNTOLD and last_run[0].run != (facts.run if facts else None):
         missed, missed_at = _UNTOLD[last_run[1]], last_run[0].collected_at
-    if contact and contact.seq > answered and contact.body in bodies:
-        body = bodies[contact.body]
-        missed, missed_at = f"{body['outcome']}: {body['reason']}", contact.collected_at
+    told = bodies.get(contact.body) if contact and contact.seq > answered else None
+    # An audit that failed is told with the hardening; the facts are there.
+    if contact and told and not (facts and told.get("action") == _AUDITS and contact.run == facts.run):
+        missed, missed_at = f"{told['outcome']}: {told['reason']}", contact.collected_at
     if refused and refused.seq > max(answered, contact.seq if contact else 0):
         missed, missed_at = f"its answer was refused: {refused.reason}", refused.collected_at
     figures: list[Figure] = []

@@ -67,7 +67,8 @@ def judge(run: str, ledger: Ledger, *, cancelled: bool, nothing_left: bool = Fal
             message,
             next=told.next,
             halted=told.halted,
-            check=any(entry.check for entry in entries),
+            # By the run's own word: the audit within a checkup is in check mode, the checkup is not.
+            check=any(entry.check for entry in entries if entry.kind == "run"),
             work=told.work,
             finished=told.finished,
         )
