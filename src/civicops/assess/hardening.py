@@ -87,6 +87,11 @@ class Standing:
         """What is not met and not excused, what could not be looked at among it."""
         return [one for one in self.verdicts if one.counts and not one.met and not self.excused(one)]
 
+    @property
+    def lost(self) -> int:
+        """How many controls were met the time before, and now are not, or were not seen; 0 where that is not known."""
+        return len(self.drift.lost) + len(self.drift.unseen) if self.drift is not None and self.known else 0
+
     def score(self, framework: str) -> Score | None:
         """None where it is not known: never audited, or stale."""
         return None if self.stale or self.scores is None else self.scores.get(framework)

@@ -56,10 +56,14 @@ class HostLine:
     lists: Mapping[Why, list[Verdict]]
 
     @property
+    def would_change(self) -> list[Verdict]:
+        """What the next enforcement would mend, at least in part."""
+        return sorted(self.host.would_change, key=_worst_first)
+
+    @property
     def lost(self) -> int:
-        """How many controls were met before, and now are not, or were not seen."""
-        drift = self.host.drift
-        return len(drift.lost) + len(drift.unseen) if drift is not None and self.host.known else 0
+        """How many controls were met the time before, and now are not, or were not seen."""
+        return self.host.lost
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Picture:
         self.told = told
         self.hosts = sorted(
             (_host_line(number, host) for number, host in enumerate(told.hosts)),
-            key=lambda line: (WORST_FIRST.index(line.state), -len(line.host.open), line.host.host),
+            key=lambda line: (WORST_FIRST.index(line.state), -line.lost, -len(line.host.open), line.host.host),
         )
 
     @cached_property
@@ -131,9 +135,13 @@ class Picture:
         return [line for line in self.known if line.lost]
 
 
+def _worst_first(verdict: Verdict) -> tuple[int, str]:
+    return rank(verdict.control.severity), verdict.control.id
+
+
 def _host_line(number: int, host: Standing) -> HostLine:
     lists: dict[Why, list[Verdict]] = {}
-    for one in sorted(host.verdicts, key=lambda one: (rank(one.control.severity), one.control.id)):
+    for one in sorted(host.verdicts, key=_worst_first):
         if (why := why_not(host, one)) is not None:
             lists.setdefault(why, []).append(one)
     line = HostLine(number, host, "good", "as wanted", lists)
@@ -206,7 +214,7 @@ class Shortfall:
         if self.nobody:
             said.append("no host is known")
         if self.open:
-            host, worst = min(self.open, key=lambda one: (rank(one[1].control.severity), one[1].control.id))
+            host, worst = min(self.open, key=lambda one: _worst_first(one[1]))
             controls = len({verdict.control.id for _, verdict in self.open})
             on = _hosts(len({standing.host for standing, _ in self.open}))
             said.append(

@@ -44,7 +44,9 @@ def audit(seed: int, *, hardened: float, **more: Any) -> dict[str, Any]:
     for name in catalogue().controls:
         state = "compliant"
         if dice.random() > hardened:
-            state = dice.choices(["changed", "failed", "not_applicable", "not_enforceable", "error"], [70, 8, 12, 7, 3])[0]
+            state = dice.choices(
+                ["changed", "failed", "not_applicable", "not_enforceable", "error"], [70, 8, 12, 7, 3]
+            )[0]
         if name in (WAIVED["control"], EXPIRED["control"]):
             state = "waived"
         was, wanted, why = WORDS.get(state, ("", "", ""))
@@ -53,7 +55,7 @@ def audit(seed: int, *, hardened: float, **more: Any) -> dict[str, Any]:
 
 
 def sixty(ledger: Ledger, *, hardened: float = 0.8) -> None:
-    """Two audits of sixty hosts. One was never reached, one put back since, one says hostile things, one was hardened."""
+    """Two audits of sixty hosts: one was never reached, one put back since, one says hostile things, one was hardened."""
     for number, host in enumerate(names()):
         if host == "fire-pc-13":
             add(ledger, contact("civicops.town.baseline", "unreachable", "no route"), host=host, kind="contact")
