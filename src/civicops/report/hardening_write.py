@@ -21,6 +21,7 @@ from civicops.runs.journal import NoSuchRunError
 from civicops.state import RUN_ID, TownState
 from civicops.text import printable
 from civicops.town import Town
+from civicops.town.patterns import check_pattern
 from civicops.town.rrule import RuleFault
 
 HTML = "html"
@@ -90,9 +91,10 @@ def _chosen(patterns: Collection[str], groups: Mapping[str, Collection[str]], th
     found: set[str] = set()
     for pattern in patterns:
         try:
+            check_pattern(pattern)
             meant = matching(pattern, known) & everybody
         except RuleFault as fault:
-            raise NoSuchHostError(f"--host {pattern}: {fault}") from None
+            raise NoSuchHostError(f"--host {pattern}: {fault.message}; {fault.remedy}") from None
         if not meant:
             near = get_close_matches(pattern, everybody, 1)
             perhaps = f"; perhaps {near[0]}" if near else ""

@@ -55,7 +55,7 @@ def audit(seed: int, *, hardened: float, **more: Any) -> dict[str, Any]:
 
 
 def sixty(ledger: Ledger, *, hardened: float = 0.8) -> None:
-    """Two audits of sixty hosts: one was never reached, one put back since, one says hostile things, one was hardened."""
+    """Two audits of sixty hosts: one never reached, one put back since, one that says hostile things, one hardened."""
     for number, host in enumerate(names()):
         if host == "fire-pc-13":
             add(ledger, contact("civicops.town.baseline", "unreachable", "no route"), host=host, kind="contact")
