@@ -12,8 +12,10 @@ from civicops.assess.catalogue import Catalogue, catalogue
 from civicops.assess.standing import NOTHING, Drift, Score, Verdict, across, drift, scores, verdicts
 from civicops.ledger.store import Anchor, Entry, Ledger
 
-# The one that hosts are audited and hardened by; the callback names it in what it tells of a failed task.
+# What hosts are audited and hardened by; the callback names both in what it tells of a failed task. A host that failed
+# is told of twice: by the module's task, and by the one with which the job's playbook ends.
 _MODULE = "civicops.town.baseline"
+_JOB = "baseline"
 # So far back the documents are looked through for one that holds results, past those of baseline_undo.
 _BACK = 20
 
@@ -70,6 +72,26 @@ class Standing:
     def expired(self) -> list[Waiver]:
         return [one for one in self.waivers if one.expired]
 
+    @property
+    def known(self) -> bool:
+        """Whether there is an answer that still holds."""
+        return self.at is not None and not self.stale
+
+    def excused(self, verdict: Verdict) -> bool:
+        """Whether a waiver that still holds is the reason why a control is not met."""
+        held = {one.control for one in self.waivers if not one.expired}
+        return verdict.state == "waived" and verdict.control.id in held
+
+    @property
+    def open(self) -> list[Verdict]:
+        """What is not met and not excused, what could not be looked at among it."""
+        return [one for one in self.verdicts if one.counts and not one.met and not self.excused(one)]
+
+    @property
+    def lost(self) -> int:
+        """How many controls were met the time before, and now are not, or were not seen; 0 where that is not known."""
+        return len(self.drift.lost) + len(self.drift.unseen) if self.drift is not None and self.known else 0
+
     def score(self, framework: str) -> Score | None:
         """None where it is not known: never audited, or stale."""
         return None if self.stale or self.scores is None else self.scores.get(framework)
@@ -85,15 +107,19 @@ class Hardening:
     run: str | None
     catalogue: Catalogue
     anchor: Anchor
+    gone: tuple[str, ...] = ()
+    """Hosts that were audited once, and that the inventory has no more; nothing else is told of them."""
+    doubts: tuple[str, ...] = ()
+    """Why hosts may be missing here."""
 
     @property
-    def audited(self) -> list[Standing]:
-        return [one for one in self.hosts if one.at is not None]
+    def known(self) -> list[Standing]:
+        return [one for one in self.hosts if one.known]
 
     @property
     def not_known(self) -> list[Standing]:
         """Hosts without an answer that still holds."""
-        return [one for one in self.hosts if one.at is None or one.stale]
+        return [one for one in self.hosts if not one.known]
 
     def score(self, framework: str) -> Score:
         """All hosts together; hosts that are not known have no part in it, and are to be told beside it."""
@@ -118,24 +144,33 @@ def read_hardening(
 ) -> Hardening:
     """Read how hosts stand: by their newest documents, or by those of one run.
 
-    `hosts` are those to be told of, also where the ledger has nothing of them; without it, all that it knows of.
+    `hosts` are those to be told of, also where the ledger has nothing of them; without it, all that it knows of, and of
+    one run all that it asked.
     """
     moment = now or datetime.now(UTC)
     known = known or catalogue()
     if run is not None:
-        of_run = [entry for entry in ledger.of_run(run) if entry.kind == "baseline" and entry.status == "accepted"]
-        newest = {entry.host: entry for entry in of_run}
-        contacts = {entry.host: entry for entry in ledger.of_run(run) if entry.kind == "contact"}
-        refused: dict[str, Entry] = {}
+        of_run = ledger.of_run(run)
+        newest = _last(of_run, "baseline")
+        contacts = _last(of_run, "contact")
+        refused = _last(of_run, "baseline", "rejected")
     else:
+        of_run = []
         newest = ledger.latest("baseline")
         contacts = ledger.latest("contact")
         refused = ledger.latest("baseline", status="rejected")
     reader = _Reader(ledger, known, moment.date(), whole=run is None)
-    reader.load([*newest.values(), *contacts.values()])
-    names = set(hosts) if hosts is not None else {*newest, *refused, *reader.failed_audits(contacts)}
+    if hosts is None:
+        hosts = {*newest, *refused, *reader.failed_audits(contacts), *reader.asked(of_run)}
+    names = set(hosts)
+    reader.load([entry for told in (newest, contacts) for entry in told.values() if entry.host in names])
     found = [reader.standing(name, newest.get(name), contacts.get(name), refused.get(name)) for name in sorted(names)]
     return Hardening(ledger.town, moment, tuple(found), run, known, ledger.anchor())
+
+
+def _last(entries: Iterable[Entry], kind: str, status: str = "accepted") -> dict[str, Entry]:
+    """The last entry of a kind for each host."""
+    return {entry.host: entry for entry in entries if entry.kind == kind and entry.status == status}
 
 
 class _Reader:
@@ -152,7 +187,14 @@ class _Reader:
         self._bodies |= self._ledger.bodies(entry for entry in entries if entry.body not in self._bodies)
 
     def failed_audits(self, contacts: dict[str, Entry]) -> list[str]:
+        self.load(list(contacts.values()))
         return [host for host, entry in contacts.items() if self._of_audit(entry)]
+
+    def asked(self, of_run: list[Entry]) -> list[str]:
+        """The hosts that a run was for, by its own summary."""
+        summary = _last(of_run, "run").get("")
+        told = self._body(summary).get("hosts") or {} if summary else {}
+        return [str(host) for host, outcome in told.items() if outcome != "not_asked"]
 
     def standing(self, host: str, newest: Entry | None, contact: Entry | None, refused: Entry | None) -> Standing:
         doubts, stale = [], False
@@ -170,12 +212,15 @@ class _Reader:
                 stale = True
             entry = self._before(entry) if self._whole else None
         answered = newest.seq if newest else 0
-        if contact is not None and contact.seq > answered and self._of_audit(contact):
+        own_word = newest is not None and contact is not None and newest.run == contact.run
+        if contact is not None and contact.seq > answered and not own_word and self._of_audit(contact):
             body = self._body(contact)
             doubts.append(f"{contact.collected_at[:16].replace('T', ' ')} UTC: {body['outcome']}: {body['reason']}")
         if refused is not None and refused.seq > answered:
             doubts.append(f"its answer of {refused.run} was refused: {refused.reason}")
         if entry is None or not self._rows(entry):
+            if not (self._whole or doubts):
+                doubts.append("this run has no answer of it: it was put off, or the run did not come to its end")
             return Standing(host, doubts=tuple(doubts))
         return self._told(entry, tuple(doubts), stale)
 
@@ -250,4 +295,5 @@ class _Reader:
         return (self._body(entry).get("results") or {}).get("rows") or []
 
     def _of_audit(self, entry: Entry) -> bool:
-        return str(self._body(entry).get("action", "")) == _MODULE
+        body = self._body(entry)
+        return bool(body) and (entry.job == _JOB or body.get("action") == _MODULE)

@@ -31,6 +31,8 @@ class Verdict:
     reason: str
     met: bool
     """Seen to be as wanted when the document was made."""
+    would_change: bool
+    """Whether an enforcement would mend it, at least in part; only an audit says so."""
 
     @property
     def counts(self) -> bool:
@@ -41,11 +43,6 @@ class Verdict:
     def looked_at(self) -> bool:
         """Whether the host could be asked about it."""
         return self.state != "error"
-
-    @property
-    def would_change(self) -> bool:
-        """Whether an enforcement would mend it, at least in part; only an audit says so."""
-        return self.changed and not self.met
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,8 @@ def verdicts(body: dict[str, Any], catalogue: Catalogue, *, check: bool) -> list
     for row in (body.get("results") or {}).get("rows") or ():
         name, state, changed, was, wanted, reason = row
         met = state == "compliant" or (state == "changed" and not check)
-        found.append(Verdict(catalogue.get(name), state, changed, was, wanted, reason, met))
+        would_change = check and changed and not met
+        found.append(Verdict(catalogue.get(name), state, changed, was, wanted, reason, met, would_change))
     return found
 
 

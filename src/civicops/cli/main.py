@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from civicops.cli import ledger, report, run_list, runs, scheduler, town, windows
+from civicops.cli import baseline, ledger, report, run_list, runs, scheduler, town, windows
 from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
@@ -28,6 +28,7 @@ app.command("runs")(run_list.show_runs)
 app.command("scheduler")(scheduler.scheduler)
 app.command("serve", hidden=True)(scheduler.serve)
 app.command("report")(report.report)
+app.command("baseline")(baseline.baseline)
 app.command("windows")(windows.windows)
 app.add_typer(town.app, name="town")
 app.add_typer(ledger.app, name="ledger")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from civicops.assess.hardening import read_hardening
+from civicops.assess.standing import OWN
 from civicops.ledger.store import Anchor, Entry, Ledger
 from civicops.report.facts import Facts
 from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, worst
@@ -64,6 +67,19 @@ class Run:
 
 
 @dataclass(frozen=True)
+class HardeningLine:
+    """What the report says of hardening; the page of `civicops baseline` says the rest."""
+
+    percent: int | None
+    met: int
+    total: int
+    hosts: int
+    not_known: list[str]
+    lost: dict[str, int]
+    """How many controls were met the time before and now are not, or were not seen, by host."""
+
+
+@dataclass(frozen=True)
 class TownReport:
     """Everything that a report shows."""
 
@@ -74,6 +90,8 @@ class TownReport:
     gone: list[str]
     runs: list[Run]
     undone: list[Undone]
+    hardening: HardeningLine | None
+    """None where no host was ever audited."""
     anchor: Anchor
 
     @property
@@ -138,7 +156,25 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
             )
         )
     runs = [_run(entry, judge(entry.run, ledger, cancelled=False)) for entry in run_entries]
-    return TownReport(ledger.town, name, moment, hosts, gone, runs, undone(ledger), ledger.anchor())
+    hardening = _hardening(ledger, [host.name for host in hosts if host.asked], inventory, moment)
+    return TownReport(ledger.town, name, moment, hosts, gone, runs, undone(ledger), hardening, ledger.anchor())
+
+
+def _hardening(ledger: Ledger, asked: list[str], inventory: Collection[str], moment: datetime) -> HardeningLine | None:
+    audited = ledger.latest("baseline").keys()
+    if not audited:
+        return None
+    there = audited & set(inventory) if inventory else audited
+    told = read_hardening(ledger, hosts={*asked, *there}, now=moment)
+    score = told.score(OWN)
+    return HardeningLine(
+        percent=score.percent,
+        met=score.met,
+        total=score.total,
+        hosts=len(told.hosts),
+        not_known=[one.host for one in told.not_known],
+        lost={one.host: count for one in told.known if (count := one.lost)},
+    )
 
 
 def _host(

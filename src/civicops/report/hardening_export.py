@@ -42,6 +42,8 @@ def plain(told: Hardening) -> dict[str, Any]:
         "frameworks": {name: FRAMEWORKS.get(name, "profile") for name in told.frameworks()},
         "scores": {name: _score(told.score(name)) for name in told.frameworks()},
         "hosts": [_host(one) for one in told.hosts],
+        "gone": list(told.gone),
+        "doubts": list(told.doubts),
     }
 
 
@@ -52,7 +54,7 @@ def _score(score: Score | None) -> dict[str, Any] | None:
 def _host(one: Standing) -> dict[str, Any]:
     return {
         "host": one.host,
-        "known": one.at is not None and not one.stale,
+        "known": one.known,
         "audited_at": one.at,
         "run": one.run or None,
         "job": one.job or None,
@@ -140,6 +142,7 @@ def as_sarif(told: Hardening) -> dict[str, Any]:
         if one.counts and not one.met
     ]
     notes = [_note(host) for host in told.hosts if host.at is None or host.doubts]
+    notes += [{"level": "error", "message": {"text": _line(doubt, 2000)}} for doubt in told.doubts]
     return {
         "$schema": SARIF_SCHEMA,
         "version": "2.1.0",
@@ -154,7 +157,9 @@ def as_sarif(told: Hardening) -> dict[str, Any]:
                     }
                 },
                 "automationDetails": {"id": f"civicops/{told.town}/baseline/"},
-                "invocations": [{"executionSuccessful": not told.not_known, "toolExecutionNotifications": notes}],
+                "invocations": [
+                    {"executionSuccessful": not (told.not_known or told.doubts), "toolExecutionNotifications": notes}
+                ],
                 "columnKind": "unicodeCodePoints",
                 "results": results,
             }

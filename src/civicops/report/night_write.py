@@ -9,16 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from civicops.ledger.store import Ledger
 from civicops.report.night import JOBS, Night, NightHost
 from civicops.report.night_collect import collect_night, newest_run, with_chances
 from civicops.report.night_plain import REMARKS
 from civicops.report.night_words import Clock, Words, words_of
+from civicops.report.pages import environment, write_whole
 from civicops.runs.inventory import InventoryError, read_groups
 from civicops.runs.tell import tell_report
-from civicops.state import StateError, TownState, write_durably
+from civicops.state import StateError, TownState
 from civicops.text import printable
 from civicops.town import Town
 
@@ -29,7 +28,6 @@ LAST = "last"
 
 # Of one host, so many lines of a list are shown; the ledger has them all.
 _LISTED = 300
-_SHOWN = 2000
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,7 @@ def write_night(
     paths = []
     for edition in (one for one in EDITIONS if one in editions):
         path = folder / f"{town.id}-patch-{night.run}-{edition}.html"
-        page = render(night, words, edition).encode("utf-8", "replace")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_durably(path, page)
-        except OSError as error:
-            raise StateError(f"{path}: can't be written: {error.strerror}; choose another --output") from error
+        write_whole(path, render(night, words, edition))
         paths.append(path)
     return NightWritten(night.run, tuple(paths), printable(words.subject, 200), words.summary)
 
@@ -144,21 +137,16 @@ def read_night(town: Town, state: TownState, run: str) -> Night:
 
 def render(night: Night, words: Words, edition: Edition) -> str:
     """One page. Everything is escaped; a content policy in the page forbids scripts and any loading besides."""
-    environment = Environment(
-        loader=PackageLoader("civicops.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = environment()
     clock = Clock(night)
-    environment.filters["shown"] = lambda value: printable(value, _SHOWN)
-    environment.filters["begun"] = lambda text: str(text)[:1].upper() + str(text)[1:]
-    environment.filters["when"] = lambda text: clock.told(text) if text else "not known"
-    environment.filters["lasting"] = _lasting
-    page = environment.get_template(f"night_{edition}.html.j2")
+    pages.filters["begun"] = lambda text: str(text)[:1].upper() + str(text)[1:]
+    pages.filters["when"] = lambda text: clock.told(text) if text else "not known"
+    pages.filters["lasting"] = _lasting
+    page = pages.get_template(f"night_{edition}.html.j2")
     return page.render(
         night=night,
+        town_id=night.town.id,
+        anchor=night.anchor,
         words=words,
         edition=edition,
         listed=_LISTED,

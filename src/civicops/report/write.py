@@ -8,11 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from civicops.ledger.store import Ledger
 from civicops.report.collect import Host, TownReport, collect
-from civicops.state import StateError, TownState, write_durably
+from civicops.report.pages import environment, write_whole
+from civicops.state import StateError, TownState
 from civicops.text import printable
 
 
@@ -31,14 +30,9 @@ def write_report(town: str, name: str, state: TownState, directory: Path | None 
     """
     with Ledger(town, state=state) as ledger:
         report = collect(ledger, name)
-    page = render(report).encode("utf-8", "replace")
     folder = directory.absolute() if directory else state.directory("reports")
     path = folder / f"{town}-{report.made_at:%Y-%m-%dT%H%M%SZ}.html"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_durably(path, page)
-    except OSError as error:
-        raise StateError(f"{path}: can't be written: {error.strerror}; choose another --output") from error
+    write_whole(path, render(report))
     return Written(path, summary(report))
 
 
@@ -65,12 +59,14 @@ def figures(town: str, name: str, state: TownState) -> dict[str, Any]:
 
 def render(report: TownReport) -> str:
     """The page. Everything is escaped; a content policy in the page forbids scripts and any loading besides."""
-    environment = Environment(
-        loader=PackageLoader("civicops.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    page = environment().get_template("report.html.j2")
+    return page.render(
+        report=report,
+        town_id=report.town,
+        anchor=report.anchor,
+        attention=attention(report),
+        civicops_version=version("civicops"),
     )
-    environment.filters["shown"] = lambda value: printable(value, 2000)
-    page = environment.get_template("report.html.j2")
-    return page.render(report=report, attention=attention(report), civicops_version=version("civicops"))
 
 
 @dataclass(frozen=True)

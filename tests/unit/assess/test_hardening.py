@@ -83,6 +83,17 @@ def test_a_failed_audit_is_told_beside_the_last_answer_and_without_one(ledger: L
     assert "bad profile" in second.doubts[0]
 
 
+def test_a_failed_audit_is_told_by_the_last_task_of_its_playbook_too(ledger: Ledger) -> None:
+    add(ledger, body(row("a", "compliant")))
+    for action in ("civicops.town.baseline", "ansible.builtin.fail"):
+        add(ledger, contact(action, reason="no Python"), run="run-2", kind="contact", job="baseline")
+    assert "no Python" in web1(ledger).doubts[0]
+    add(ledger, body(row("a", "failed"), outcome="failed", reason="not well"), run="run-3", job="baseline", check=False)
+    add(ledger, contact("ansible.builtin.fail"), run="run-3", kind="contact", job="baseline")
+    host = web1(ledger)
+    assert (host.outcome, host.reason, host.doubts) == ("failed", "not well", ()), "its own word tells more"
+
+
 def test_hosts_of_the_inventory_that_were_never_audited_are_not_known(ledger: Ledger) -> None:
     add(ledger, body(row("a", "compliant")))
     told = read(ledger, hosts=["web1", "web9"])
@@ -117,6 +128,34 @@ def test_one_run_alone(ledger: Ledger) -> None:
     [host] = read(ledger, run="run-1").hosts
     assert host.with_state("compliant")
     assert host.drift is None
+
+
+def test_a_run_tells_also_who_gave_it_no_answer(ledger: Ledger) -> None:
+    asked = {"web1": "ok", "web2": "no_answer", "web3": "unreachable", "switch1": "not_asked"}
+    told = {"playbook": "baseline", "started_at": "x", "ended_at": None, "hosts": asked}
+    add(ledger, body(row("a", "compliant")))
+    add(ledger, contact("civicops.town.baseline", "unreachable", "no route"), host="web3", kind="contact")
+    add(ledger, told, kind="run", host="", job="baseline")
+    first, second, third = read(ledger, run="run-1").hosts
+    assert (first.known, second.known, third.known) == (True, False, False)
+    assert "no answer" in second.doubts[0] and "no route" in third.doubts[0]
+
+
+def test_only_an_audit_tells_what_would_change(ledger: Ledger) -> None:
+    add(ledger, body(row("a", "failed", changed=True)))
+    assert len(web1(ledger).would_change) == 1, "in part"
+    add(ledger, body(row("a", "failed", changed=True), outcome="failed"), run="run-2", job="baseline", check=False)
+    assert web1(ledger).would_change == []
+
+
+def test_only_a_waiver_that_holds_excuses(ledger: Ledger) -> None:
+    held = [
+        {"control": "a", "until": "2026-11-26", "approver": "J. Ortiz", "reason": ""},
+        {"control": "b", "until": "2026-11-27", "approver": "J. Ortiz", "reason": ""},
+    ]
+    rows = [row("a", "waived"), row("b", "waived"), row("c", "waived"), row("d", "error"), row("e", "not_applicable")]
+    add(ledger, body(*rows, row("f", "compliant"), waivers=held))
+    assert [one.control.id for one in web1(ledger).open] == ["a", "c", "d"]
 
 
 def test_hostile_text_is_kept_as_text(ledger: Ledger) -> None:

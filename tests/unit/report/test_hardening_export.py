@@ -85,6 +85,7 @@ def test_sarif_has_what_the_standard_demands(told: Hardening) -> None:
     for rule in rules:
         assert rule["shortDescription"]["text"]
         assert rule["defaultConfiguration"]["level"] in ("none", "note", "warning", "error")
+        assert len(set(rule["properties"]["tags"])) == len(rule["properties"]["tags"])
     for result in run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         assert result["kind"] in ("fail", "review")

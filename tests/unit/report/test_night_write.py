@@ -18,7 +18,7 @@ from civicops.alerts.outbox import boxes
 from civicops.cli.main import app
 from civicops.cli.main import run as command
 from civicops.ledger.store import Ledger
-from civicops.report import night_write
+from civicops.report import night_write, pages
 from civicops.report.night_write import conclude_night, write_night
 from civicops.runs.inventory import InventoryError
 from civicops.runs.journal import NoSuchRunError
@@ -186,7 +186,7 @@ def test_a_page_that_can_not_be_written_is_told_and_the_people_too(
         raise OSError(28, "No space left on device")
 
     evening = kept(state)
-    monkeypatch.setattr(night_write, "write_durably", full)
+    monkeypatch.setattr(pages, "write_durably", full)
     written = conclude_night(town, state, evening.run)
     assert written is not None and written.problem is not None
     assert "No space left on device" in written.problem
