@@ -4,30 +4,19 @@
 # Private to the collection civicops.town.
 """Updates that wait, security told apart, each figure beside what makes it doubtful.
 
-Nothing is written to the host's caches: apt may use its own binary cache through a link in a private folder, and if it
-finds that cache outdated, what it writes replaces the link and not the cache.
+Nothing is written to the host's caches.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
+from .apt_caches import private_caches
 from .context import CommandError, Context
 from .packages import installed
 from .sources import SECURITY_SUITE, package_sources
 
-CACHES = ("pkgcache", "srcpkgcache")
-# What apt's binary cache is made from; folders change with the names in them.
-APT_INPUTS = (
-    "/var/lib/apt/lists",
-    "/var/lib/dpkg/status",
-    "/etc/apt",
-    "/etc/apt/sources.list",
-    "/etc/apt/sources.list.d",
-    "/etc/apt/preferences.d",
-)
 APT_SECONDS = 60.0
 DNF_SECONDS = 60.0
 COLUMNS = ["name", "arch", "from", "to", "security", "archive", "source"]
@@ -45,25 +34,6 @@ def security_archive(origin: str, label: str, archive: str, codename: str = "") 
 
 
 # -- apt, in this process -----------------------------------------------------
-
-
-def private_caches(ctx: Context) -> Dict[str, str]:
-    """Where apt may look for its binary caches: a link to each in our own folder, or nowhere.
-
-    Only a cache younger than all lists is linked: an outdated one would make apt write a new one of some 40 MB.
-    """
-    folder = "/var/cache/apt"
-    newest = max(ctx.mtime(path) or 0.0 for path in APT_INPUTS)
-    cache = ctx.mtime(f"{folder}/pkgcache.bin")
-    if ctx.private_folder is None or cache is None or cache < newest:
-        return dict.fromkeys(CACHES, "")
-    places = {}
-    for name in CACHES:
-        link = os.path.join(ctx.private_folder, f"{name}.bin")
-        if not os.path.lexists(link):
-            os.symlink(ctx.path(f"{folder}/{name}.bin"), link)
-        places[name] = link
-    return places
 
 
 def apt_row(package: Any, candidate: Any) -> Row:

@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from contextlib import suppress
 from typing import List
 
+from ..._host_info.apt_caches import private_caches
 from ..._host_info.context import CommandError, Context
 from ..host import Host, HostError
 from ..model import PACKAGES, Params, Reading, absent, bad, good
@@ -19,9 +17,6 @@ from ..openssh import error_line
 # As the installation is done, but for its lock.
 SIMULATE = ["apt-get", "-s", "-q", "-oDebug::NoLocking=1", "-oAPT::Install-Recommends=false"]
 SECONDS = 60.0
-INDEXES = ("pkgcache", "srcpkgcache")
-INDEX = "/var/cache/apt/pkgcache.bin"
-INDEX_LIMIT = 200 << 20  # bytes; of a system with every suite's lists it has about 100 MB
 
 
 class Package:
@@ -116,21 +111,6 @@ class Package:
 
 
 def _kept_elsewhere(host: Host) -> List[str]:
-    """In check mode apt's index of its lists is not renewed where it lies; without one each question costs a second.
-
-    A copy of it is as good where it is still valid, which apt itself looks for, and spares making one.
-    """
-    if not host.dry:
-        return []
-    folder = host.ctx.private_folder
-    if not folder:
-        return [f"-oDir::Cache::{name}=" for name in INDEXES]
-    places = {name: f"{folder}/apt-{name}.bin" for name in INDEXES}
-
-    def copied(ctx: Context) -> None:
-        with suppress(OSError, CommandError):
-            if os.path.getsize(ctx.path(INDEX)) < INDEX_LIMIT:
-                shutil.copyfile(ctx.path(INDEX), places["pkgcache"])
-
-    host.ctx.once("apt's index", copied)
+    """In check mode apt's index of its lists is not renewed where it lies."""
+    places = host.ctx.once("apt's index", lambda ctx: private_caches(ctx, make=True)) if host.dry else {}
     return [f"-oDir::Cache::{name}={place}" for name, place in places.items()]

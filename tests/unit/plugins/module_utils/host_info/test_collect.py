@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from ansible_collections.civicops.town.plugins.module_utils._host_info import collect as collecting
 from ansible_collections.civicops.town.plugins.module_utils._host_info import packages, sources, updates
+from ansible_collections.civicops.town.plugins.module_utils._host_info.apt_caches import private_caches
 from ansible_collections.civicops.town.plugins.module_utils._host_info.context import Context
 
 from .conftest import NOW, MakeHost
@@ -213,11 +214,21 @@ def test_apt_caches_are_linked_only_when_younger_than_what_they_hold(host: MakeH
     ctx.private_folder = str(tmp_path)
     cache = Path(ctx.path("/var/cache/apt/pkgcache.bin"))
     os.utime(cache, (NOW - 10**8, NOW - 10**8))
-    assert updates.private_caches(ctx) == {"pkgcache": "", "srcpkgcache": ""}
+    assert private_caches(ctx) == {"pkgcache": "", "srcpkgcache": ""}
     os.utime(cache, (time.time() + 60, time.time() + 60))
-    places = updates.private_caches(ctx)
+    places = private_caches(ctx)
     assert Path(places["pkgcache"]).parent == tmp_path
     assert Path(places["pkgcache"]).readlink() == cache
+
+
+def test_an_outdated_cache_may_be_made_anew_elsewhere(host: MakeHost, tmp_path: Path) -> None:
+    ctx = apt_host(host, SECURITY, {LISTED: RELEASE})
+    ctx.private_folder = None
+    assert private_caches(ctx, make=True) == {"pkgcache": "", "srcpkgcache": ""}, "there is no place for it"
+    ctx.private_folder = str(tmp_path)
+    places = private_caches(ctx, make=True)
+    assert places == {name: str(tmp_path / f"{name}.bin") for name in ("pkgcache", "srcpkgcache")}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rpm_family(host: MakeHost) -> None:
