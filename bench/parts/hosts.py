@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import sysconfig
-import tempfile
-import time
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import median
+from collections.abc import Mapping
 from typing import Any
 
-from tests.hosts import podman
-from tests.hosts.tools import ensure_tools
-from tests.hosts.town import Spec, Town, start_hosts
+from tests.hosts.town import Spec, Town
 
-from bench.meter import Connections, HostProcessor, children_seconds
+from bench.plays import LATER, Cost, Plays, Way, town_of
 from bench.result import Options, Section, Table, Target
 from civicops.ledger.documents import canonical
 
 TITLE = "Asking hosts"
 HOSTS = 10
 PENDING_AT_LEAST = 10
-IDLE_SECONDS = 5
-
-_SETTINGS = """[defaults]
-forks = 10
-retry_files_enabled = False
-[ssh_connection]
-pipelining = True
-ssh_args = -C -o ControlMaster=auto -o ControlPersist=15m
-"""
-_RECORDING = {"ANSIBLE_CALLBACKS_ENABLED": "civicops.town.run"}
-_LATER = {"CIVICOPS_INGEST": "later"}
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way of asking hosts: a play of our own (its tasks), or a playbook of the collection."""
-
-    label: str
-    tasks: tuple[dict[str, Any], ...] = ()
-    playbook: str = ""
-    env: Mapping[str, str] | None = None
-
 
 PING, USUAL, QUICK, FULL = "ping", "usual", "quick", "full"
 WAYS = {
@@ -57,29 +24,23 @@ WAYS = {
         "usual: `setup`, `package_facts`, `service_facts`",
         tuple({f"ansible.builtin.{name}": {}} for name in ("setup", "package_facts", "service_facts")),
     ),
-    QUICK: Way("`host_info` without updates", ({"civicops.town.host_info": {"updates": False}},), env=_LATER),
-    FULL: Way("`host_info`", ({"civicops.town.host_info": {}},), env=_LATER),
+    QUICK: Way("`host_info` without updates", ({"civicops.town.host_info": {"updates": False}},), env=LATER),
+    FULL: Way("`host_info`", ({"civicops.town.host_info": {}},), env=LATER),
     "recorded": Way("`host_info`, taken into the ledger", ({"civicops.town.host_info": {}},), env={}),
     "checkup": Way("`civicops.town.checkup`, taken into the ledger", playbook="civicops.town.checkup", env={}),
 }
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one play cost; `host` is per host."""
-
-    wall: float
-    controller: float
-    host: float
-
-
 def run(options: Options) -> Section:
     """Measure every way on one host and on ten, in turns."""
-    with _town() as bench:
-        one, ten = bench.measure(1, options.rounds_one), bench.measure(HOSTS, options.rounds_ten)
-        body = bench.document()
-        pending = bench.pending
-        idle = bench.idle
+    with town_of({f"host{number:02}": Spec(updates=True) for number in range(1, HOSTS + 1)}) as town:
+        pending = next(iter(town.hosts.values())).pending_updates()
+        if pending < PENDING_AT_LEAST:
+            raise RuntimeError(f"{pending} updates are pending; at least {PENDING_AT_LEAST} are needed")
+        plays = Plays(town, WAYS)
+        one, ten = plays.measure(1, options.rounds_one), plays.measure(HOSTS, options.rounds_ten)
+        body = _document(town)
+        idle = plays.idle
     size = len(canonical(body))
     notes = [
         f"Hosts: {HOSTS} Debian 12 systems (systemd, sshd) on this machine, with the package lists of main and "
@@ -156,94 +117,7 @@ def _table(caption: str, costs: Mapping[str, Cost]) -> Table:
     return Table(caption, headings, rows)
 
 
-@contextmanager
-def _town() -> Iterator[_Bench]:
-    ensure_tools()
-    podman.sweep()
-    specs = {f"host{number:02}": Spec(updates=True) for number in range(1, HOSTS + 1)}
-    hosts = start_hosts(specs)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="civicops-bench-"))
-        town = Town("bench", hosts, folder, specs)
-        try:
-            yield _Bench(town)
-        finally:
-            Connections(town.sockets).close()
-            town.close()
-            shutil.rmtree(folder, ignore_errors=True)  # an interrupted play may still be writing
-    finally:
-        podman.remove(*(host.container for host in hosts.values()))
-
-
-class _Bench:
-    """A town of real hosts with meters on all of them."""
-
-    def __init__(self, town: Town) -> None:
-        self._town = town
-        # A copy, so that it can be installed anew meanwhile and one version is measured.
-        library = Path(sysconfig.get_path("purelib"), "ansible_collections", "civicops")
-        shutil.copytree(library, town.folder / "collections" / "ansible_collections" / "civicops")
-        (town.folder / "ansible.cfg").write_text(_SETTINGS)
-        for key, way in WAYS.items():
-            play = {"hosts": "all", "gather_facts": False, "tasks": list(way.tasks)}
-            self._playbook(key).write_text(json.dumps([play]))
-        self._connections = Connections(town.sockets)
-        self._processors = {name: HostProcessor(host) for name, host in town.hosts.items()}
-        self.pending = next(iter(town.hosts.values())).pending_updates()
-        if self.pending < PENDING_AT_LEAST:
-            raise RuntimeError(f"{self.pending} updates are pending; at least {PENDING_AT_LEAST} are needed")
-        self.idle = self._idle_rate()
-
-    def document(self) -> dict[str, Any]:
-        """The body of the newest full answer."""
-        found = [one["body"] for one in self._town.documents("host-facts")]
-        return next(body for body in found if isinstance(body, dict) and body.get("updates"))
-
-    def measure(self, count: int, rounds: int) -> dict[str, Cost]:
-        """The median cost of each way on the first `count` hosts; the ways take turns, each round begins elsewhere."""
-        keys = list(WAYS)
-        names = list(self._town.hosts)[:count]
-        taken: dict[str, list[Cost]] = {key: [] for key in keys}
-        for key in keys:
-            self._play(key, names)
-        for number in range(rounds):
-            shift = number % len(keys)
-            for key in keys[shift:] + keys[:shift]:
-                taken[key].append(self._play(key, names))
-        return {
-            key: Cost(
-                median(cost.wall for cost in costs),
-                median(cost.controller for cost in costs),
-                median(cost.host for cost in costs),
-            )
-            for key, costs in taken.items()
-        }
-
-    def _play(self, key: str, names: list[str]) -> Cost:
-        way = WAYS[key]
-        env: dict[str, Any] = {
-            "ANSIBLE_CONFIG": str(self._town.folder / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(self._town.folder / "collections"),
-        }
-        if way.env is not None:
-            env |= _RECORDING | dict(way.env)
-        hosts = [self._processors[name] for name in names]
-        on_hosts, connections = sum(host.seconds() for host in hosts), self._connections.seconds()
-        programs, start = children_seconds(), time.perf_counter()
-        playbook = way.playbook or self._playbook(key)
-        done = self._town.controller.playbook(playbook, "--limit", ",".join(names), **env)
-        wall = time.perf_counter() - start
-        controller = children_seconds() - programs + self._connections.seconds() - connections
-        host = (sum(host.seconds() for host in hosts) - on_hosts) / len(hosts) - self.idle * wall
-        if done.returncode:
-            raise RuntimeError(f"{way.label}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        return Cost(wall, controller, host)
-
-    def _playbook(self, key: str) -> Path:
-        return self._town.folder / f"{key}.json"
-
-    def _idle_rate(self) -> float:
-        before = sum(one.seconds() for one in self._processors.values())
-        time.sleep(IDLE_SECONDS)
-        after = sum(one.seconds() for one in self._processors.values())
-        return (after - before) / len(self._processors) / IDLE_SECONDS
+def _document(town: Town) -> dict[str, Any]:
+    """The body of the newest full answer."""
+    found = [one["body"] for one in town.documents("host-facts")]
+    return next(body for body in found if isinstance(body, dict) and body.get("updates"))
