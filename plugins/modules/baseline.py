@@ -150,7 +150,7 @@ def main() -> None:
     )
     try:
         rows = json.loads(module.params["controls"] or "null")
-        done = audit(rows, module.tmpdir) if module.check_mode else enforce(rows, module.params["run"] or "")
+        done = audit(rows) if module.check_mode else enforce(rows, module.params["run"] or "")
     except (WorkError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     shown = {"diff": done.diffs} if module._diff else {}

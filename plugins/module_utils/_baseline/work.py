@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any, Dict, List, Optional
 
 from .._host_info.context import Context, utc
@@ -86,13 +87,14 @@ def _folder(run: str, make: bool) -> str:
     return Place.of_this_user().of(run, JOB, make)
 
 
-def audit(rows: Any, private_folder: Optional[str] = None) -> Done:
-    """Look, and say what mending would change. C(private_folder) is removed afterwards: for what apt insists on
-    writing."""
+def audit(rows: Any) -> Done:
+    """Look, and say what mending would change."""
     began = time.monotonic()
-    host = Host(Context(private_folder=private_folder))
-    entries = entries_of(rows, family(host.ctx))
-    return _told(host, Engine(host, TYPES, RELOADS).run(entries), began, "planned", {})
+    # What apt insists on writing goes where Ansible unpacks its modules, and goes away; module.tmpdir would stay.
+    with TemporaryDirectory(prefix="civicops-") as folder:
+        host = Host(Context(private_folder=folder))
+        entries = entries_of(rows, family(host.ctx))
+        return _told(host, Engine(host, TYPES, RELOADS).run(entries), began, "planned", {})
 
 
 def enforce(rows: Any, run: str) -> Done:

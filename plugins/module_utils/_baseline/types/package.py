@@ -13,7 +13,8 @@ from ..host import Host, HostError
 from ..model import PACKAGES, Params, Reading, absent, bad, good
 from ..openssh import error_line
 
-SIMULATE = ["apt-get", "-s", "-q", "-oDebug::NoLocking=1"]
+# Even a simulation would write its plan into /var/log/apt.
+SIMULATE = ["apt-get", "-s", "-q", "-oDebug::NoLocking=1", "-oDir::Log::Planner="]
 SECONDS = 60.0
 
 
