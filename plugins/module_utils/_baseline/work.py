@@ -26,6 +26,7 @@ from .model import COLUMNS, Entry
 from .registry import TYPES
 from .reloads import RELOADS
 from .restore import RestorePoint
+from .texts import shown
 
 JOB = "baseline"
 PARTS = ("_host_info", "_host_work", "_patch", "_baseline")
@@ -118,7 +119,7 @@ def _told(host: Host, run: Run, began: float, outcome: str, confirm: Dict[str, A
     changed = any(result.changed for result in run.results)
     body = {
         "outcome": outcome,
-        "reason": "; ".join(run.notes)[:500],
+        "reason": shown("; ".join(run.notes), 500),
         "host_time": utc(time.time()),
         "family": family(host.ctx) or None,
         "seen_as_root": host.ctx.is_root,
@@ -152,10 +153,10 @@ def way_back(run: str, check: bool) -> Done:
     outcome = "planned" if check else ("failed" if done["failed"] else "done")
     body = {
         "outcome": outcome,
-        "reason": "; ".join(done["failed"])[:500],
+        "reason": shown("; ".join(done["failed"]), 500),
         "host_time": utc(time.time()),
         "of_run": run,
-        "undone": {name: done[name][:2000] for name in ("back", "left", "failed")},
+        "undone": {name: [shown(one, 300) for one in done[name][:2000]] for name in ("back", "left", "failed")},
         "took_seconds": round(time.monotonic() - began, 3),
     }
     return Done(body, bool(done["back"]), [])
