@@ -157,7 +157,7 @@ CASES: list[Any] = [
             "/etc/sysctl.conf": "#net.ipv4.conf.all.rp_filter=0\nnet.ipv4.tcp_syncookies=1\n",
             "/etc/sysctl.d/10-a.conf": "#-net/ipv4/conf/all/rp_filter = 0\n; x\n",
             "/usr/lib/sysctl.d/50-b.conf": "net.ipv4.conf.all.rp_filter=0\n",
-            "/etc/sysctl.d/99-zz-civicops.conf": "net.ipv4.conf.all.rp_filter = 1\n",
+            "/etc/sysctl.d/zz-civicops.conf": "net.ipv4.conf.all.rp_filter = 1\n",
         },
     ),
     (
@@ -168,7 +168,7 @@ CASES: list[Any] = [
             "/proc/sys/net/ipv4/conf/all/log_martians": "1\n",
             "/etc/sysctl.d/99-zzz.conf": "net.ipv4.conf.*.log_martians=0\n",
         },
-        {"/etc/sysctl.d/99-zz-civicops.conf": "net.ipv4.conf.all.log_martians = 1\n"},
+        {"/etc/sysctl.d/zz-civicops.conf": "net.ipv4.conf.all.log_martians = 1\n"},
     ),
     (
         KernelModule,
@@ -381,7 +381,7 @@ def test_sysctl_that_is_read_only_is_kept_for_the_next_start(box: Box, monkeypat
     assert (reading.state, reading.mends) == ("not_enforceable", True)
     between = box.cycle(Sysctl, params)
     assert between["/proc/sys/kernel/x"][3] == b"0\n"
-    assert b"kernel.x = 1\n" in between["/etc/sysctl.d/99-zz-civicops.conf"][3]
+    assert b"kernel.x = 1\n" in between["/etc/sysctl.d/zz-civicops.conf"][3]
 
 
 def test_sysctl_that_the_kernel_refuses(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
