@@ -75,18 +75,18 @@ CASES: list[Any] = [
         SystemdSetting,
         {"component": "journald", "key": "Storage", "value": "persistent"},
         {"/usr/lib/systemd/systemd-journald": "", "/etc/systemd/journald.conf": "[Journal]\n#Storage=auto\n"},
-        {"/etc/systemd/journald.conf.d/60-civicops.conf": "[Journal]\nStorage=persistent\n"},
+        {"/etc/systemd/journald.conf.d/zz-civicops.conf": "[Journal]\nStorage=persistent\n"},
     ),
     (
         SystemdSetting,
         {"component": "coredump", "key": "Storage", "value": "none", "always": True},
         {
             "/usr/lib/systemd/coredump.conf.d/10-a.conf": "[Coredump]\nStorage=none\n",
-            "/etc/systemd/coredump.conf.d/70-b.conf": "[Coredump]\nStorage=external\nProcessSizeMax=1\n",
+            "/etc/systemd/coredump.conf.d/zzz-b.conf": "[Coredump]\nStorage=external\nProcessSizeMax=1\n",
         },
         {
-            "/etc/systemd/coredump.conf.d/70-b.conf": "[Coredump]\n#Storage=external\nProcessSizeMax=1\n",
-            "/etc/systemd/coredump.conf.d/60-civicops.conf": "Storage=none\n",
+            "/etc/systemd/coredump.conf.d/zzz-b.conf": "[Coredump]\n#Storage=external\nProcessSizeMax=1\n",
+            "/etc/systemd/coredump.conf.d/zz-civicops.conf": "Storage=none\n",
         },
     ),
     (
@@ -469,9 +469,9 @@ def test_systemd_setting_that_is_taken_back_by_an_empty_value(box: Box) -> None:
 
 
 def test_systemd_setting_that_a_package_overrides(box: Box) -> None:
-    box.put("/usr/lib/systemd/logind.conf.d/99-x.conf", "[Login]\nKillUserProcesses=no\n")
+    box.put("/usr/lib/systemd/logind.conf.d/zzz-x.conf", "[Login]\nKillUserProcesses=no\n")
     params = {"component": "logind", "key": "KillUserProcesses", "value": "yes", "always": True}
-    assert "99-x.conf overrides" in box.look(SystemdSetting, params).manual
+    assert "zzz-x.conf overrides" in box.look(SystemdSetting, params).manual
     host = box.host()
     SystemdSetting(Params(params)).apply(host)
     assert host.asked == {"logind"}
