@@ -232,6 +232,8 @@ _NOTES = [
     "The mark of a container is taken away before the first.",
     "Debian 12 ships SSG's content for Debian 10 and 11 alone; the scans use a copy of Debian 11's that asks for "
     "version 12. Applicable is what passes or fails.",
+    "ssh-audit warns of each key exchange that a quantum computer could break, and its policy for Debian 12 demands a "
+    "list with five of those: no host can have all algorithms clean and pass the policy too.",
     "The controller logs in as a user with sudo. Who may log in by SSH is for the town to say: that control fails.",
 ]
 

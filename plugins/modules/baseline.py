@@ -170,7 +170,7 @@ def main() -> None:
         rows = json.loads(params["controls"] or "null")
         grace = seconds("probe_grace", params["probe_grace"])
         care = Care(requested(params["probes"]), grace, params["rollback"] == "automatic")
-        done = audit(rows, module.tmpdir) if module.check_mode else enforce(rows, params["run"] or "", care)
+        done = audit(rows) if module.check_mode else enforce(rows, params["run"] or "", care)
     except (WorkError, OptionError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     shown = {"diff": done.diffs} if module._diff else {}

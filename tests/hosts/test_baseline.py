@@ -88,6 +88,7 @@ def test_audit_enforcement_and_the_way_back(town: Town) -> None:
         assert "logingracetime 60" in host.run("sshd -T").stdout
         assert not host.run("ls /var/lib/civicops/armed /etc/systemd/system/civicops* 2>/dev/null || true").stdout
     again = harden(town, OWN)
+    assert set(again["hosts"].values()) == {"ok"}, again
     for name in town.hosts:
         assert not any(changed for dummy, changed in rows(of(town, name, again["run"])).values()), name
     harden(town, OWN, "--of", done["run"], job="baseline_undo")

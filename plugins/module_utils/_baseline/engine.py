@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Protocol, Sequence, Set, Tuple, Type
 
 from .._host_info.context import CommandError
+from .._host_info.identity import virtualization
 from .files import Found, HostError
 from .host import Host
 from .model import (
@@ -35,7 +36,7 @@ from .model import (
     manual,
 )
 
-CONDITIONS = ("mend", "needs_package", "unless_package")
+CONDITIONS = ("mend", "needs_package", "unless_package", "machine_only")
 """Parameters that every type takes: whether it is mended at all, and on which hosts it applies."""
 PASSES = 3
 """What a run has installed can bring controls that did not apply before; each pass mends those that do now."""
@@ -79,6 +80,7 @@ class _Item:
     mends: bool = True
     needs: List[str] = field(default_factory=list)  # it applies where one of these packages is installed
     unless: List[str] = field(default_factory=list)  # and none of these
+    machine_only: bool = False  # and no container
     first: Optional[Reading] = None
     problem: str = ""  # of looking
     failure: str = ""  # of mending
@@ -157,6 +159,7 @@ class Engine:
                 mends=conditions.flag("mend", True),
                 needs=conditions.texts("needs_package", []),
                 unless=conditions.texts("unless_package", []),
+                machine_only=conditions.flag("machine_only"),
             )
         except ParameterError as error:
             return _Item(entry, problem=f"params: {error}"[:300])
@@ -210,6 +213,8 @@ class Engine:
             return absent(f"{' or '.join(item.needs)} is not installed")
         if there.intersection(item.unless):
             return absent(f"{' or '.join(sorted(there.intersection(item.unless)))} is installed")
+        if item.machine_only and self._host.ctx.once("virtualization", virtualization)["kind"] == "container":
+            return absent("this is the machine's below, and not a container's")
         if item.control is None:
             raise HostError("there is no control")
         found = item.control.current(self._host)

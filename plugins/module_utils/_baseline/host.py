@@ -64,6 +64,12 @@ class Access(NamedTuple):
         return self.inode < 0 or (self.device, self.inode) == (info.st_dev, info.st_ino)
 
 
+class _Failure(NamedTuple):
+    """What could not be found out: a command that hangs is not waited for by each control that needs it."""
+
+    error: Exception
+
+
 class Host:
     """One host in one run. C(point) is None in check mode."""
 
@@ -87,10 +93,16 @@ class Host:
     # -- looking -----------------------------------------------------------------
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
-        """What several controls need is found out once, until something is changed."""
+        """What several controls need is found out once, until something is changed; also that it can't be."""
         if key not in self._known:
-            self._known[key] = make()
-        return self._known[key]
+            try:
+                self._known[key] = make()
+            except (HostError, CommandError, OSError) as error:
+                self._known[key] = _Failure(error)
+        found = self._known[key]
+        if isinstance(found, _Failure):
+            raise found.error
+        return found
 
     def forget(self) -> None:
         """Something was changed: look anew."""

@@ -90,13 +90,19 @@ def resolved(host: Host, path: str) -> str:
 
 
 def merged(host: Host, folders: Sequence[str], suffix: str = ".conf") -> List[str]:
-    """Drop-ins as systemd and its kin read them: by name; of files of one name, that in the first folder alone."""
+    """Drop-ins as systemd and its kin read them: by name; of files of one name, that in the first folder alone; what is
+    neither a file nor a link is passed over."""
     by_name: Dict[str, str] = {}
     for folder in folders:
         for name in host.names(folder):
-            if name.endswith(suffix):
-                by_name.setdefault(name, os.path.join(folder, name))
+            path = os.path.join(folder, name)
+            if name.endswith(suffix) and name not in by_name and _is_read(host.access(path)):
+                by_name[name] = path
     return [by_name[name] for name in sorted(by_name)]
+
+
+def _is_read(now: Optional[Access]) -> bool:
+    return now is not None and (stat.S_ISREG(now.mode) or stat.S_ISLNK(now.mode))
 
 
 def ours_to_mend(host: Host, path: str) -> bool:

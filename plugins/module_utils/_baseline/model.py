@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Protocol, Tuple
 
 from .host import Host
+from .texts import shown
 
 # The order in which a run mends: what others need first, what could lock us out last.
 PACKAGES, FILES, KERNEL, ACCOUNTS, SERVICES, ACCESS = range(6)
@@ -122,7 +123,8 @@ class Result:
     reason: str = ""
 
     def values(self) -> List[Any]:
-        return [self.id, self.state, self.changed, self.was, self.wanted, self.reason]
+        """For the document: a host's own words may hold anything."""
+        return [self.id, self.state, self.changed, *(shown(text, 400) for text in (self.was, self.wanted, self.reason))]
 
 
 COLUMNS = ("id", "state", "changed", "was", "wanted", "reason")

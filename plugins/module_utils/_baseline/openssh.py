@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .host import Host, HostError
+from .looks import config
 
 HEADER = "# Written by civicops.town baseline. The first value that is read counts, so this file comes first.\n"
 FILES = 100  # included files that are looked at
@@ -58,7 +59,7 @@ class Place:
     # -- looking -----------------------------------------------------------------
 
     def lines(self, host: Host) -> List[Line]:
-        """Every setting in the order in which it is read. Raises OSError."""
+        """Every setting in the order in which it is read. Raises OSError, HostError: a file is none, or too long."""
         found: List[Line] = host.once(f"openssh {self.main}", lambda: list(self._read(host, self.main, "", [0])))
         return found
 
@@ -66,7 +67,7 @@ class Place:
         count[0] += 1
         if count[0] > FILES:
             raise HostError(f"{self.main} includes more than {FILES} files, or itself")
-        for number, raw in enumerate((host.reading(path) or "").splitlines(), 1):
+        for number, raw in enumerate((config(host, path) or "").splitlines(), 1):
             key, value = split(raw)
             if key in ("match", "host") and (key == "match" or self.main.endswith("/ssh_config")):
                 match = f"{key.capitalize()} {value}"
@@ -86,7 +87,7 @@ class Place:
 
     def ours_is_read_first(self, host: Host) -> bool:
         """Whether the main file includes our directory before anything else. Raises OSError."""
-        for raw in (host.reading(self.main) or "").splitlines():
+        for raw in (config(host, self.main) or "").splitlines():
             key, value = split(raw)
             if key == "include" and any(fnmatch.fnmatchcase(self.ours, pattern) for pattern in self._patterns(value)):
                 return True

@@ -20,7 +20,7 @@ from .types.firewall import GONE, OURS
 from .types.firewall import _main as nftables_main
 from .types.sshd import UNITS, is_real, ports
 
-SETTLES = 5.0  # seconds after which a service that was reloaded must answer
+SETTLES = 20.0  # seconds after which a service that was reloaded must answer
 RELOAD = ["systemctl", "--no-ask-password"]
 RUNNING = ("active", "activating", "reloading")
 

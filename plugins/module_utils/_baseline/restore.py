@@ -18,6 +18,8 @@ from .._host_work.place import Place
 from .files import Found, HostError, look, make_folder, opened, replace, take_away
 
 JOURNAL = "journal"
+ONE_WAY = ("kernel.kexec_load_disabled", "kernel.unprivileged_bpf_disabled", "kernel.yama.ptrace_scope")
+"""What the kernel takes back at its next start alone; the file that says so has come back by then."""
 _SECONDS = 60.0
 
 Op = Dict[str, Any]
@@ -176,8 +178,13 @@ class RestorePoint:
         with open(path, encoding="ascii") as stream:
             if stream.read().split() == op["value"].split():
                 return True  # the kernel did not take ours
-        with open(path, "w", encoding="ascii") as stream:
-            stream.write(op["value"])
+        try:
+            with open(path, "w", encoding="ascii") as stream:
+                stream.write(op["value"])
+        except OSError:
+            if op["key"] in ONE_WAY:
+                return False
+            raise
         return True
 
     def _mount(self, op: Op, theirs: bool) -> bool:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .._host_info.context import Context, utc
@@ -27,6 +28,7 @@ from .model import CHANGED, COLUMNS, FAILED, NOT_ENFORCEABLE, Entry
 from .registry import TYPES
 from .reloads import RELOADS
 from .restore import RestorePoint, Undone
+from .texts import shown
 
 JOB = "baseline"
 PARTS = ("_host_info", "_host_work", "_patch", "_baseline")
@@ -101,13 +103,14 @@ def _folder(run: str, make: bool) -> str:
     return Place.of_this_user().of(run, JOB, make)
 
 
-def audit(rows: Any, private_folder: Optional[str] = None) -> Done:
-    """Look, and say what mending would change. C(private_folder) is removed afterwards: for what apt insists on
-    writing."""
+def audit(rows: Any) -> Done:
+    """Look, and say what mending would change."""
     began = time.monotonic()
-    host = Host(Context(private_folder=private_folder))
-    entries = entries_of(rows, family(host.ctx))
-    return _told(host, Engine(host, TYPES, RELOADS).run(entries), began, "planned", {})
+    # What apt insists on writing goes where Ansible unpacks its modules, and goes away; module.tmpdir would stay.
+    with TemporaryDirectory(prefix="civicops-") as folder:
+        host = Host(Context(private_folder=folder))
+        entries = entries_of(rows, family(host.ctx))
+        return _told(host, Engine(host, TYPES, RELOADS).run(entries), began, "planned", {})
 
 
 def enforce(rows: Any, run: str, care: Optional[Care] = None) -> Done:
@@ -176,7 +179,7 @@ def _unwell(folder: str, unwell: str, run: Run, health: Health, care: Care) -> T
 
 def _lists(undone: Undone) -> Dict[str, List[str]]:
     lists = {"back": undone.back, "left": undone.left, "failed": undone.failed}
-    return {name: [one[:1000] for one in lists[name][:2000]] for name in lists}
+    return {name: [shown(one, 300) for one in lists[name][:2000]] for name in lists}
 
 
 def _told(host: Host, run: Run, began: float, outcome: str, confirm: Dict[str, Any]) -> Done:
@@ -184,7 +187,7 @@ def _told(host: Host, run: Run, began: float, outcome: str, confirm: Dict[str, A
     changed = any(result.changed for result in run.results)
     body = {
         "outcome": outcome,
-        "reason": "; ".join(run.notes)[:500],
+        "reason": shown("; ".join(run.notes), 500),
         "host_time": utc(time.time()),
         "family": family(host.ctx) or None,
         "seen_as_root": host.ctx.is_root,
@@ -208,7 +211,7 @@ def way_back(run: str, check: bool) -> Done:
     if check:
         point = RestorePoint(folder)
         names = sorted({str(op.get("path") or op.get("key") or op.get("unit") or op["op"]) for op in point.ops})
-        done = {"back": names[:2000], "left": [], "failed": []}
+        done = _lists(Undone(back=names))
     elif earlier and not earlier.get("risky"):
         done = {name: [] for name in ("back", "left", "failed")}
     else:
@@ -217,7 +220,7 @@ def way_back(run: str, check: bool) -> Done:
     outcome = "planned" if check else ("failed" if done["failed"] else "done")
     body = {
         "outcome": outcome,
-        "reason": "; ".join(done["failed"])[:500],
+        "reason": shown("; ".join(done["failed"]), 500),
         "host_time": utc(time.time()),
         "of_run": run,
         "undone": done,

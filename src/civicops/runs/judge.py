@@ -175,6 +175,9 @@ class _Told:
 
 def _changed_nothing(body: dict[str, Any]) -> bool:
     """Whether a host's work says of itself that there was none to do; work that says nothing of changes makes some."""
+    controls = body.get("results")
+    if controls is not None:
+        return not any(row[controls["columns"].index("changed")] for row in controls["rows"])
     changes = body.get("changes")
     return changes is not None and not changes["rows"] and not (body.get("reboot") or {}).get("done")
 

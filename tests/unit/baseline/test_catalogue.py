@@ -29,7 +29,8 @@ KNOWN_TYPES = {
     "ssh_client", "ssh_host_keys", "ssh_moduli", "sshd", "sudo_default", "sudo_rule", "sweep", "sysctl",
     "systemd_setting", "time_sync", "umask_default",
 }  # fmt: skip
-ENGINE = {"mend", "needs_package", "unless_package"}  # params that the engine takes before the type sees them
+# Params that the engine takes before the type sees them
+ENGINE = {"mend", "needs_package", "unless_package", "machine_only"}
 WANTED = {"value", "op", "set", "owner", "group", "text", "content", "mend", "state"}  # not what, but how
 LIMIT = 40 * 1024  # bytes that a host gets
 DEFAULT_PROFILES = [

@@ -146,6 +146,15 @@ def test_what_a_hosts_own_word_means(state: TownState, body: dict[str, Any], bec
     assert reason == (None if body["outcome"] == "done" else "the disk is full")
 
 
+@pytest.mark.parametrize("changed", [True, False])
+def test_hardening_that_mended_nothing_changed_nothing(state: TownState, changed: bool) -> None:
+    columns = ["id", "state", "changed", "was", "wanted", "reason"]
+    rows = [["a", "compliant", False, "", "", ""], ["b", "changed" if changed else "failed", changed, "", "", ""]]
+    body = {"outcome": "done", "results": {"columns": columns, "rows": rows}}
+    record(state, "baseline", "web1", body, run=RUN, at=NOW, job="baseline")
+    assert judged(state, "web1")[0] == ("changed" if changed else "ok")
+
+
 def test_the_last_word_counts(state: TownState) -> None:
     record(state, "patch", "web1", {"outcome": "done", "changes": NOTHING}, run=RUN, at=NOW)
     record(state, "patch", "web1", {"outcome": "done", "changes": CHANGED}, run=RUN, at=NOW)

@@ -11,6 +11,7 @@ from typing import Dict, List
 
 from ..._host_info.identity import virtualization
 from ..host import Host, HostError
+from ..looks import comes
 from ..model import SERVICES, Params, Reading, absent, bad, good, manual
 from .service import turn_on
 
@@ -44,6 +45,8 @@ class AppArmor:
         unit = host.units(self.units)[UNIT]
         complaining = sorted(name for name, mode in modes.items() if mode == "complain")
         was = f"{len(modes)} profiles, {len(complaining)} complain"
+        if not unit.there and comes(host, "apparmor"):
+            return bad("not installed yet")
         if not modes or not unit.enabled.startswith("enabled"):
             return bad(f"{was}; {UNIT} {unit.active}") if unit.there else manual(was, "apparmor is not installed")
         if self.mode != "enforce" or not complaining:

@@ -24,6 +24,7 @@ DEPTH = 8
 WIDER = (
     ("lastlog*", 0o664), ("wtmp*", 0o664), ("btmp*", 0o660), ("faillog*", 0o664), ("README", 0o644),
     ("cloud-init.log*", 0o644), ("localmessages*", 0o644), ("waagent.log*", 0o644),
+    ("eipp.log*", 0o644),  # apt makes its plan anew at each change of packages
 )  # fmt: skip
 
 

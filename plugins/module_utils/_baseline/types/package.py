@@ -14,8 +14,10 @@ from ..host import Host, HostError
 from ..model import PACKAGES, Params, Reading, absent, bad, good
 from ..openssh import error_line
 
-# As the installation is done, but for its lock.
-SIMULATE = ["apt-get", "-s", "-q", "-oDebug::NoLocking=1", "-oAPT::Install-Recommends=false"]
+# As the installation is done, but for its lock; and even a simulation would write its plan into /var/log/apt.
+SIMULATE = [
+    "apt-get", "-s", "-q", "-oDebug::NoLocking=1", "-oDir::Log::Planner=", "-oAPT::Install-Recommends=false",
+]  # fmt: skip
 SECONDS = 60.0
 
 

@@ -17,7 +17,7 @@ from ..model import KERNEL, ParameterError, Params, Reading, absent, bad, good, 
 from ..rules import Rule
 from ..texts import Key, comment_out, set_value, shown
 
-OURS = "/etc/sysctl.d/99-zz-civicops.conf"
+OURS = "/etc/sysctl.d/zz-civicops.conf"
 MAIN = "/etc/sysctl.conf"
 UFW = "/etc/ufw/sysctl.conf"
 # sysctl.d(5): by name, whichever folder a file is in; procps's sysctl --system reads sysctl.conf after them.

@@ -50,7 +50,7 @@ class SystemdSetting:
         params.done()
         if not self.key.name.isalnum():
             raise ParameterError(f"key is no key of systemd's: {self.key.name!r:.60}")
-        self.ours = f"/etc/systemd/{self.component}.conf.d/60-civicops.conf"
+        self.ours = f"/etc/systemd/{self.component}.conf.d/zz-civicops.conf"  # trixie has a syslog.conf
         self.wanted = f"{self.key.name}={self.rule.text}"
 
     def current(self, host: Host) -> Reading:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import List
 
 from ..._host_info.identity import virtualization
-from ..host import Host
+from ..host import Host, HostError
+from ..looks import comes
 from ..model import SERVICES, Params, Reading, absent, bad, good, manual
 from .service import STARTED, turn_on
 
 # The first that is installed is the one that is switched on: the more exact ones come first.
 UNITS = ["chrony.service", "chronyd.service", "ntpsec.service", "ntp.service", "ntpd.service", "openntpd.service",
          "systemd-timesyncd.service"]  # fmt: skip
+BRINGS = ("chrony", "ntpsec", "systemd-timesyncd")
 
 
 class TimeSync:
@@ -39,9 +41,14 @@ class TimeSync:
         there = [name for name in UNITS if units[name].there]
         if on:
             return good(", ".join(on))
-        return bad(f"{there[0]} is off") if there else manual("no time daemon", "none is installed")
+        if there:
+            return bad(f"{there[0]} is off")
+        return bad("not installed yet") if comes(host, *BRINGS) else manual("no time daemon", "none is installed")
 
     def apply(self, host: Host) -> None:
         units = host.units(self.units)
-        name = next(one for one in UNITS if units[one].there)
-        turn_on(host, name, units[name])
+        name = next((one for one in UNITS if units[one].there), None)
+        if name is not None:
+            turn_on(host, name, units[name])
+        elif not host.dry:
+            raise HostError("its package is not installed")

@@ -75,18 +75,18 @@ CASES: list[Any] = [
         SystemdSetting,
         {"component": "journald", "key": "Storage", "value": "persistent"},
         {"/usr/lib/systemd/systemd-journald": "", "/etc/systemd/journald.conf": "[Journal]\n#Storage=auto\n"},
-        {"/etc/systemd/journald.conf.d/60-civicops.conf": "[Journal]\nStorage=persistent\n"},
+        {"/etc/systemd/journald.conf.d/zz-civicops.conf": "[Journal]\nStorage=persistent\n"},
     ),
     (
         SystemdSetting,
         {"component": "coredump", "key": "Storage", "value": "none", "always": True},
         {
             "/usr/lib/systemd/coredump.conf.d/10-a.conf": "[Coredump]\nStorage=none\n",
-            "/etc/systemd/coredump.conf.d/70-b.conf": "[Coredump]\nStorage=external\nProcessSizeMax=1\n",
+            "/etc/systemd/coredump.conf.d/zzz-b.conf": "[Coredump]\nStorage=external\nProcessSizeMax=1\n",
         },
         {
-            "/etc/systemd/coredump.conf.d/70-b.conf": "[Coredump]\n#Storage=external\nProcessSizeMax=1\n",
-            "/etc/systemd/coredump.conf.d/60-civicops.conf": "Storage=none\n",
+            "/etc/systemd/coredump.conf.d/zzz-b.conf": "[Coredump]\n#Storage=external\nProcessSizeMax=1\n",
+            "/etc/systemd/coredump.conf.d/zz-civicops.conf": "Storage=none\n",
         },
     ),
     (
@@ -157,7 +157,7 @@ CASES: list[Any] = [
             "/etc/sysctl.conf": "#net.ipv4.conf.all.rp_filter=0\nnet.ipv4.tcp_syncookies=1\n",
             "/etc/sysctl.d/10-a.conf": "#-net/ipv4/conf/all/rp_filter = 0\n; x\n",
             "/usr/lib/sysctl.d/50-b.conf": "net.ipv4.conf.all.rp_filter=0\n",
-            "/etc/sysctl.d/99-zz-civicops.conf": "net.ipv4.conf.all.rp_filter = 1\n",
+            "/etc/sysctl.d/zz-civicops.conf": "net.ipv4.conf.all.rp_filter = 1\n",
         },
     ),
     (
@@ -168,7 +168,7 @@ CASES: list[Any] = [
             "/proc/sys/net/ipv4/conf/all/log_martians": "1\n",
             "/etc/sysctl.d/99-zzz.conf": "net.ipv4.conf.*.log_martians=0\n",
         },
-        {"/etc/sysctl.d/99-zz-civicops.conf": "net.ipv4.conf.all.log_martians = 1\n"},
+        {"/etc/sysctl.d/zz-civicops.conf": "net.ipv4.conf.all.log_martians = 1\n"},
     ),
     (
         KernelModule,
@@ -381,7 +381,7 @@ def test_sysctl_that_is_read_only_is_kept_for_the_next_start(box: Box, monkeypat
     assert (reading.state, reading.mends) == ("not_enforceable", True)
     between = box.cycle(Sysctl, params)
     assert between["/proc/sys/kernel/x"][3] == b"0\n"
-    assert b"kernel.x = 1\n" in between["/etc/sysctl.d/99-zz-civicops.conf"][3]
+    assert b"kernel.x = 1\n" in between["/etc/sysctl.d/zz-civicops.conf"][3]
 
 
 def test_sysctl_that_the_kernel_refuses(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -469,9 +469,9 @@ def test_systemd_setting_that_is_taken_back_by_an_empty_value(box: Box) -> None:
 
 
 def test_systemd_setting_that_a_package_overrides(box: Box) -> None:
-    box.put("/usr/lib/systemd/logind.conf.d/99-x.conf", "[Login]\nKillUserProcesses=no\n")
+    box.put("/usr/lib/systemd/logind.conf.d/zzz-x.conf", "[Login]\nKillUserProcesses=no\n")
     params = {"component": "logind", "key": "KillUserProcesses", "value": "yes", "always": True}
-    assert "99-x.conf overrides" in box.look(SystemdSetting, params).manual
+    assert "zzz-x.conf overrides" in box.look(SystemdSetting, params).manual
     host = box.host()
     SystemdSetting(Params(params)).apply(host)
     assert host.asked == {"logind"}
