@@ -121,7 +121,7 @@ class Plays:
         }
         if way.env is not None:
             env |= RECORDING | dict(way.env)
-        hosts = [self._processors[name] for name in names]
+        hosts = [self._processors[name] for name in names if name in self._processors] or [*self._processors.values()]
         on_hosts, connections = sum(host.seconds() for host in hosts), self._connections.seconds()
         programs, start = children_seconds(), time.perf_counter()
         playbook = way.playbook or self._playbook(key)

@@ -27,7 +27,7 @@ systemctl list-unit-files --no-legend --plain | awk '{print $1, $2}' | sort
 systemctl list-units --type=service,socket,timer,target --state=active --no-legend --plain | awk '{print $1}' | sort
 dpkg-query -W -f '${Package}\\n'; apt-mark showmanual
 findmnt -rn -o TARGET,OPTIONS /dev/shm; nft list ruleset 2>/dev/null || true
-sysctl -a 2>/dev/null | grep -E '^(kernel|fs|net)\\.' | grep -vE 'random|nr|state|count|pty|last|key|mem|expires'
+sysctl -a 2>/dev/null | grep -E '^(kernel|fs|net)\\.' | grep -vE 'random|nr|state|count|pty|last|key|mem|expires|quota'
 """
 
 
@@ -93,7 +93,8 @@ def test_a_profile_is_predicted_enforced_once_and_put_back(town: Town, profile: 
         changed = differing(before[name], picture(host, *TOUCHED), times=Times.NONE)
         assert {path: what for path, what in changed.items() if path not in logins[name] | COPIES} == {}, name
         now = (running(host), accounts(host))
-        assert sorted({*had[name][0]} ^ {*now[0]}) == [], name
+        odd = sorted({*had[name][0]} ^ {*now[0]})
+        assert not odd, f"{name}: {odd}"
         assert sorted({*had[name][1]} - {*now[1]}) == [], f"{name}: accounts that are gone"
 
 

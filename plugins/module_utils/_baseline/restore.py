@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from .._host_info.context import CommandError, run_command
+from .._host_info.context import CommandError, clean, run_command
 from .._host_work.place import Place
 from .files import Found, HostError, look, make_folder, opened, replace, take_away
 
@@ -213,7 +214,10 @@ class RestorePoint:
         del theirs
         good = True
         if op["installed"]:
+            units = _units_of(op["installed"])
             good = _command(["apt-get", "-y", "-q", "purge", *op["installed"]], 600.0) and good
+            if units:  # unattended-upgrades, for one, goes and leaves its service running
+                run_command(["systemctl", "stop", "--", *units], _SECONDS)
         if op["removed"]:
             good = _command(["apt-get", "-y", "-q", "--allow-downgrades", "install", *op["removed"]], 600.0) and good
         return good
@@ -243,6 +247,12 @@ def _command(argv: List[str], seconds: float = _SECONDS) -> bool:
     if status != 0:
         raise HostError(f"{' '.join(argv[:4])}: exit {status}")
     return True
+
+
+def _units_of(packages: List[str]) -> List[str]:
+    """What systemd runs of these packages."""
+    dummy, output = run_command(["dpkg-query", "-L", *packages], _SECONDS)
+    return sorted(set(re.findall(r"/systemd/system/([^/@\s]+\.(?:service|socket|timer|path))$", clean(output), re.M)))
 
 
 def _packed(found: Optional[Found]) -> Optional[Dict[str, Any]]:

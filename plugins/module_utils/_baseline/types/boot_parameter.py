@@ -48,7 +48,7 @@ class BootParameter:
         now = self._of(host.ctx.read_or("/proc/cmdline", "") or "")
         was = shown(f"now {_said(now)}, after a start {_said(kept)}")
         if not self.rule.met(kept):
-            return bad(was)
+            return bad(was) if self.rule.met(now) else stuck(was, "it takes effect at the next start", todo=True)
         if not self.rule.met(now):
             return stuck(was, "it is set, and takes effect at the next start", todo=False)
         return good(was)
