@@ -23,6 +23,10 @@ TITLE = "Hardening, what it costs"
 HOSTS = 10
 MANY = 50
 PROFILE = "strictest"
+# The controller logs in as root here.
+DOORS = ("ssh-no-root-login", "ssh-who-may-log-in")
+# Its installation goes through the whole disk, for minutes: that is the package's own time.
+AIDE = ("aide-installed", "aide-database", "aide-daily", "aide-audit-tools")
 
 PING, AUDIT, MINIMUM = "ping", "audit", "minimum"
 
@@ -54,7 +58,7 @@ class Story:
 
 def run(options: Options) -> Section:
     """Audit fresh hosts, harden one, and audit it again."""
-    login = {"baseline_profile": PROFILE, "baseline_skip": ["ssh-no-root-login", "ssh-who-may-log-in"]}
+    login = {"baseline_profile": PROFILE, "baseline_skip": [*DOORS, *AIDE]}
     specs = {f"host{number:02}": Spec(updates=True, options=WRITABLE_NET) for number in range(1, HOSTS + 1)}
     with town_of(specs, timezone="UTC", town=maintenance(window(jobs=["baseline"])), vars=login) as town:
         plays = Plays(town, WAYS)
@@ -130,8 +134,8 @@ def _section(story: Story) -> Section:
         "All ways: pipelining, 10 forks, connections already open; in turns, medians. Controller and host are metered "
         "as for [asking hosts](#asking-hosts); an audit writes its document to the spool.",
         f"First enforcement: {len(changes['first'])} of {controls} controls changed; by the host's own clock "
-        f"{story.first['took_seconds']:.1f} s, installation of packages included, their download not. The second run "
-        f"took {story.second['took_seconds']:.1f} s.",
+        f"{story.first['took_seconds']:.1f} s, installation of packages included, their download and AIDE not. The "
+        f"second run took {story.second['took_seconds']:.1f} s.",
         f"{MANY} hosts: as many names of the {HOSTS} hosts, in one play with 10 forks.",
     ]
     tables = [
