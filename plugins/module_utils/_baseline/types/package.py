@@ -58,14 +58,23 @@ class Package:
         names = self.brings(host)
         if not names or not host.program("apt-cache"):
             return names
+        return names if host.ctx.once(f"candidates {names}", lambda _ctx: self._to_be_had(host, names)) else []
+
+    @staticmethod
+    def _to_be_had(host: Host, names: List[str]) -> bool:
         dummy, output = host.run(["apt-cache", *_kept_elsewhere(host), "policy", *names], SECONDS)
         known = [line for line in output.splitlines() if line.startswith("  Candidate: ") and "(none)" not in line]
-        return names if len(known) == len(names) else []
+        return len(known) == len(names)
 
     def apply(self, host: Host) -> None:
         names, there = self._names(host), host.packages()
         install = self.brings(host)
         remove = [name for name in names if name in there] if self.state == "absent" else []
+        if host.dry and not remove:
+            # Whether they get along with what is there, apt would think about for a second on each host.
+            if not self.coming(host):
+                raise HostError(f"no package source has {', '.join(install)}")
+            return
         if install and self._all_at_once(host):
             return
         if host.program("apt-get"):
@@ -91,7 +100,7 @@ class Package:
             return True
 
         done: bool = host.ctx.once("baseline packages at once", run)
-        return done and (host.dry or not self.brings(host))
+        return done and not self.brings(host)
 
     def _names(self, host: Host) -> List[str]:
         return self.debian if host.program("dpkg-query") else self.rhel
