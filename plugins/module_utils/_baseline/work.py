@@ -132,10 +132,11 @@ def enforce(rows: Any, run: str, care: Optional[Care] = None) -> Done:
         taken_back = None
         outcome = "failed" if came_of_it.notes else "done"
         if host.point and host.point.exists:
-            undo.hold(care.grace + sum(probe.seconds + 1.0 for probe in health.probes))
+            if health.probes:
+                undo.hold(care.grace + sum(probe.seconds + 1.0 for probe in health.probes))
             if unwell := "; ".join(health.after(care.grace)):
                 outcome, taken_back = _unwell(folder, unwell, came_of_it, health, care)
-            else:
+            elif health.probes:
                 undo.wait()
     confirm: Dict[str, Any] = {}
     if undo.armed and taken_back is None:
