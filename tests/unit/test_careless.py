@@ -124,7 +124,7 @@ def test_ctrl_c_cancels_the_run(environment: dict[str, str], number: int) -> Non
         assert time.monotonic() < deadline
         time.sleep(0.1)
     running.send_signal(number)
-    _, stderr = running.communicate(timeout=30)
+    _, stderr = running.communicate(timeout=90)
     assert running.returncode == 4, stderr
     assert "Traceback" not in stderr
     assert "cancelled" in civicops(environment, "runs", "oak").stdout
