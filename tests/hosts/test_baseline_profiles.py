@@ -24,7 +24,7 @@ ACCOUNTS = ("passwd", "group", "shadow", "gshadow")
 COPIES = {f"/etc/{name}{end}" for name in ACCOUNTS for end in ("", "-")}
 RUNNING = """
 systemctl list-unit-files --no-legend --plain | awk '{print $1, $2}' | sort
-systemctl list-units --type=service,socket,timer,target --state=active --no-legend --plain | awk '{print $1}' | sort
+systemctl list-units --type=service,socket,timer --state=active --no-legend --plain | awk '{print $1}' | sort
 dpkg-query -W -f '${Package}\\n'; apt-mark showmanual
 findmnt -rn -o TARGET,OPTIONS /dev/shm; nft list ruleset 2>/dev/null || true
 sysctl -a 2>/dev/null | grep -E '^(kernel|fs|net)\\.' | grep -vE 'random|nr|state|count|pty|last|key|mem|expires|quota'
