@@ -3,7 +3,6 @@ control, nothing is written elsewhere, the rest is mended, and all of it goes ba
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from typing import Any
@@ -87,7 +86,7 @@ head -c 100M /dev/zero | tr '\0' '#' > /etc/sudoers.d/x
 chmod 440 /etc/sudoers.d/x
 head -c 64K /dev/urandom | tr -d '\n' > /etc/modprobe.d/x.conf
 head -c 64K /dev/urandom > /etc/security/limits.d/x.conf
-head -c 4K /dev/urandom > /etc/issue
+{{ head -c 4K /dev/urandom; printf '\nDebian\n'; }} > /etc/issue
 printf '\033]0;owned\007 {SCRIPT} {{{{ 7*7 }}}} \377 Debian' > /etc/motd
 printf '\377\376 \303(\n\000\000 = \200\n' >> /etc/security/faillock.conf
 {{ printf 'umask '; head -c 1M /dev/zero | tr '\0' 7; echo; }} > /etc/profile.d/x.sh
@@ -182,7 +181,6 @@ def test_links_pipes_and_devices_where_files_are_wanted(town: Town) -> None:
     assert states(done)["accounts-hash"][0] == "error"
 
 
-@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="not dependable yet: set CIVICOPS_LONG=1")
 def test_files_that_are_too_long_or_no_text_and_names_that_steer(town: Town) -> None:
     host = town.host("web1")
     host.run(TOO_MUCH + NAMES, timeout=300)
@@ -190,5 +188,7 @@ def test_files_that_are_too_long_or_no_text_and_names_that_steer(town: Town) -> 
     told = reasons(done, "error")
     for name in ("ssh-login-time", "accounts-hash", "sudo-pty", "journal-compressed", "net-syn-cookies"):
         assert "is longer than" in told[name][4], name
+    for name in ("log-files", "home-dot-files"):
+        assert "/etc/login.defs is longer than" in told[name][4], "whose accounts are people's stands there"
     mended = ("sweep-world-writable", "banner-issue", "banner-motd")
     assert {name: states(done)[name] for name in mended} == dict.fromkeys(mended, ("changed", True))
