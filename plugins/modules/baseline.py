@@ -135,6 +135,7 @@ document:
       type: bool
 """
 
+import gc
 import json
 
 from ansible.module_utils.basic import AnsibleModule
@@ -145,6 +146,8 @@ from ansible_collections.civicops.town.plugins.module_utils._patch.probes import
 
 
 def main() -> None:
+    gc.disable()  # as in host_info
+    gc.freeze()
     module = AnsibleModule(
         argument_spec={
             "profile": {"type": "str", "default": "town-minimum"},
