@@ -39,7 +39,7 @@ APT = (
     "-o Dpkg::Options::=--force-confold {} upgrade"
 )
 # As docs/site.md has it, and for every way that is measured.
-_SITE = "[defaults]\nforks = 50\ninternal_poll_interval = 0.02\n[ssh_connection]\npipelining = True\n"
+_SITE = "[defaults]\nforks = 50\ninternal_poll_interval = 0.05\n[ssh_connection]\npipelining = True\n"
 # As patch playbooks are written: facts, lists, what is there, the upgrade, what is there now, a reboot, services.
 USUAL: list[dict[str, Any]] = [
     {"ansible.builtin.setup": {}},

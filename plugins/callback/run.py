@@ -28,6 +28,7 @@ import os
 import re
 import time
 from datetime import UTC
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,8 @@ class CallbackModule(CallbackBase):
         os.environ["CIVICOPS_ACTIVE_DIRECTORY"] = str(directory or "")
         ticket.new_seal()
         ticket.start_clock()
+        if self._ingests():
+            import_module("civicops.gate.settle")  # loaded before the workers are: those that ask the gate need it too
         # What is there now (programs, playbook, inventory) stays to the end: neither this process nor its workers need
         # look through it for garbage.
         gc.freeze()
@@ -123,7 +126,7 @@ class CallbackModule(CallbackBase):
         if self._origin is None:
             return
         self._write("run", "", self._summary(self._ended(stats), ended_at=package.spool.now()))
-        if os.environ.get("CIVICOPS_INGEST") != "later":
+        if self._ingests():
             self._ingest()
         if self._alive is not None:
             os.close(self._alive)
@@ -176,6 +179,10 @@ class CallbackModule(CallbackBase):
     def _write(self, kind: str, host: str, body: dict[str, Any], *, key: str = "") -> None:
         check = bool(context.CLIARGS.get("check"))
         package.spool.write(self._origin, kind=kind, version=1, host=host, body=body, check=check, key=key)
+
+    @staticmethod
+    def _ingests() -> bool:
+        return os.environ.get("CIVICOPS_INGEST") != "later"
 
     def _ingest(self) -> None:
         from datetime import datetime
