@@ -175,16 +175,13 @@ import gc
 import json
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._host_info.collect import collect
+from ansible_collections.civicops.town.plugins.module_utils._host_info.context import Context
 
 
 def main() -> None:
-    # The collector of garbage would look through all that Ansible has loaded, again and again while our own files are
-    # loaded and once more at the end: a fifth of our time.
-    gc.disable()
+    gc.disable()  # it would look, at the end above all, through all that Ansible has loaded: a tenth of our time
     gc.freeze()
-    from ansible_collections.civicops.town.plugins.module_utils._host_info.collect import collect
-    from ansible_collections.civicops.town.plugins.module_utils._host_info.context import Context
-
     module = AnsibleModule(
         argument_spec={
             "packages": {"type": "bool", "default": True},
