@@ -170,6 +170,7 @@ class Engine:
             self._host.units(names)
         except (CommandError, OSError) as error:
             self._run.notes.append(f"systemd could not be asked: {error}"[:300])
+        self._host.installable.update(name for item in items for name in getattr(item.control, "installs", ()))
         for item in items:
             if item.control is not None and item.control.stage == PACKAGES:
                 self._note_coming(item)

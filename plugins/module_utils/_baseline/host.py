@@ -77,7 +77,8 @@ class Host:
         self.ctx = ctx
         self.point = point
         self.risky = False  # whether what is changed now could lock us out
-        self.coming: Set[str] = set()  # packages that controls of this run are going to install
+        self.installable: Set[str] = set()  # packages that controls of this run would install where they lack
+        self.coming: Set[str] = set()  # those that it is going to install
         self.touched: Dict[str, Tuple[Optional[Found], Optional[Found]]] = {}
         self.asked: Set[str] = set()  # the reloads that the control of the moment asked for
         self._mine: Dict[str, Optional[Found]] = {}  # files as they were before it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import lru_cache
 from typing import Dict, FrozenSet, List, Optional, Set, Tuple
 
 from ..._host_info.identity import virtualization
@@ -118,6 +119,7 @@ def _places(rule: str) -> List[str]:
     return folders + [path.rpartition("/")[0] or "/" for path in paths]
 
 
+@lru_cache(maxsize=4096)
 def normal(line: str) -> Optional[Rule]:
     """A rule as a set of its parts, the same for the same rule however it is written; None for what is none.
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Set
 
 from ..._host_info.apt_caches import private_caches
 from ..._host_info.context import CommandError, Context
@@ -33,6 +33,7 @@ class Package:
         self.state = params.text("state", "present", ("present", "absent"))
         self.any = params.flag("any") and self.state == "present"
         params.done()
+        self.installs = self.debian if self.state == "present" else []
         self.wanted = f"{(' or ' if self.any else ', ').join(self.debian or self.rhel)} {self.state}"[:200]
 
     def current(self, host: Host) -> Reading:
@@ -58,13 +59,7 @@ class Package:
         names = self.brings(host)
         if not names or not host.program("apt-cache"):
             return names
-        return names if host.ctx.once(f"candidates {names}", lambda _ctx: self._to_be_had(host, names)) else []
-
-    @staticmethod
-    def _to_be_had(host: Host, names: List[str]) -> bool:
-        dummy, output = host.run(["apt-cache", *_kept_elsewhere(host), "policy", *names], SECONDS)
-        known = [line for line in output.splitlines() if line.startswith("  Candidate: ") and "(none)" not in line]
-        return len(known) == len(names)
+        return names if set(names) <= host.ctx.once("candidates", lambda _ctx: _candidates(host)) else []
 
     def apply(self, host: Host) -> None:
         names, there = self._names(host), host.packages()
@@ -119,6 +114,19 @@ class Package:
         more = sorted({name.partition(":")[0] for name in lost} - set(remove))
         if more:
             raise HostError(f"{', '.join(more[:10])} would be removed with it: that is for people to decide")
+
+
+def _candidates(host: Host) -> Set[str]:
+    """Which of the packages that this run would install the host's lists know: one question, as each costs the same."""
+    lacking = sorted(host.installable - host.packages())
+    dummy, output = host.run(["apt-cache", *_kept_elsewhere(host), "policy", *lacking], SECONDS)
+    known, name = set(), ""
+    for line in output.splitlines():
+        if not line.startswith(" "):
+            name = line.rstrip(":")
+        elif line.startswith("  Candidate: ") and "(none)" not in line:
+            known.add(name)
+    return known
 
 
 def _kept_elsewhere(host: Host) -> List[str]:
