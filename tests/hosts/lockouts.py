@@ -365,7 +365,8 @@ class Round:
             good = ("done",) if blow.fault.refused else ("rolled_back",)
             cut = blow.strike.startswith(("reboot", "power off"))
             if not self.killed and not (said in good and states == {"failed"}) and not (cut and said == "nothing"):
-                outcome.broken.append(f"{where}, {name}, {blow.fault.name}, {blow.strike}: told {said}, {states}")
+                rows = [row for one in mine[-1:] for row in one["results"]["rows"]]
+                outcome.broken.append(f"{where}, {name}, {blow.fault.name}, {blow.strike}: told {said}, {rows}")
         audited = self.town.controller.civicops("run", "baseline", self.town.name, "--check", "--json", timeout=300)
         newest = {one["host"]: one for one in ask_ledger(self.town, "baseline")}
         for name in set(self.hosts) - bad:
