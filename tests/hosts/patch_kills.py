@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,8 +41,10 @@ POWER = ("a host's power", "a host, by a reboot")
 LINE = ("the line to a host", "a host's sshd", "the mirror")
 PACKAGES = ("dpkg", "apt-get", "the unit", "the program", "the wrapper")
 HOST = (*POWER, *LINE, *PACKAGES)
-LONGEST = 32.0
-"""Seconds; a night of these hosts takes about so long."""
+LONGEST = 24.0
+"""Seconds; a night of these hosts takes about so long, where none is started anew."""
+SIDES = 2
+"""How many nights pass side by side, each on hosts of its own: most of a night is waiting."""
 BOUND = 400.0
 """Seconds within which one command of the operator must have ended."""
 RESUMES = 5
@@ -133,6 +135,18 @@ class Outcome:
     def hits(self) -> int:
         """Strikes that came before the night was over."""
         return self.strikes.total() - self.strikes[OVER]
+
+    def add(self, other: Outcome) -> None:
+        """Take in what other nights found."""
+        self.nights += other.nights
+        self.strikes += other.strikes
+        self.in_rollback += other.in_rollback
+        for struck, found in other.hosts.items():
+            self.hosts.setdefault(struck, Counter()).update(found)
+        self.resumed += other.resumed
+        self.recovered += other.recovered
+        self.seconds += other.seconds
+        self.broken += other.broken
 
 
 def prepare(hosts: Mapping[str, Host], mirror: Repository, plan: Plan, folder: Path) -> Town:
@@ -451,22 +465,19 @@ def nights(
     hosts: Mapping[str, Host],
     folder: Path,
     seed: int,
-    count: int,
+    numbers: Iterable[int],
     progress: bool = False,
-    first: int = 1,
     only: tuple[str, ...] = (),
-    hits: int | None = None,
-    ended: threading.Event | None = None,
+    over: Callable[[Outcome], bool] = lambda dummy: False,
 ) -> Outcome:
     """Let nights pass, each drawn by the seed and its number, so that one can be had again by itself.
 
-    `only`: the victims; `hits`: it is over after so many strikes that came in time; `ended`: set, it is over after the
-    night that passes.
+    `only`: the victims; `over`: asked after each night whether it was the last.
     """
-    outcome = Outcome(nights=first - 1)
+    outcome = Outcome()
     with Repository() as mirror:
-        for number in range(first, first + count):
-            outcome.nights = number
+        for number in numbers:
+            outcome.nights += 1
             plan = Plan.draw(random.Random(f"{seed}:{number}"), tuple(hosts), only)  # noqa: S311  not for secrets
             broken = len(outcome.broken)
             town = prepare(hosts, mirror, plan, folder / f"night-{number}")
@@ -482,13 +493,11 @@ def nights(
             outcome.in_rollback += bool(night.struck and night.in_rollback)
             outcome.resumed += night.resumed
             if progress:
-                print(f"night {number}: {plan}: {night.struck or OVER}: {outcome.seconds[-1]:.0f} s", file=sys.stderr)
-                for line in outcome.broken[broken:]:
-                    print(f"  BROKEN {line}", file=sys.stderr)
-                sys.stderr.flush()
-            if outcome.hits == hits or (ended is not None and ended.is_set()):
+                told = [f"night {number}: {plan}: {night.struck or OVER}: {outcome.seconds[-1]:.0f} s"]
+                told += [f"  BROKEN {line}" for line in outcome.broken[broken:]]
+                print("\n".join(told), file=sys.stderr, flush=True)
+            if over(outcome):
                 break
-    outcome.nights -= first - 1
     return outcome
 
 
@@ -510,14 +519,30 @@ def campaign(
     podman.sweep()
     ended = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: ended.set())  # Ctrl-C: what was found until then is told
-    hosts = start_hosts({release: Spec(release) for release in RELEASES})
+    found: dict[int, Outcome] = {}
+    names = {f"{side}-{release}": Spec(release) for side in range(SIDES) for release in RELEASES}
+    started = start_hosts(names)
+    sides = [{release: started[f"{side}-{release}"] for release in RELEASES} for side in range(SIDES)]
+
+    def over(outcome: Outcome) -> bool:
+        found[id(outcome)] = outcome
+        return ended.is_set() or (hits is not None and sum(one.hits for one in found.values()) >= hits)
+
+    whole = Outcome()
     try:
         with contextlib.ExitStack() as stack:
             folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            outcome = nights(hosts, folder, seed, count, True, first, only, hits, ended)
+            pool = stack.enter_context(ThreadPoolExecutor(SIDES))
+            lots = [range(first + side, first + count, SIDES) for side in range(SIDES)]
+            passing = [
+                pool.submit(nights, hosts, folder, seed, lot, True, only, over)
+                for hosts, lot in zip(sides, lots, strict=True)
+            ]
+            for one in passing:
+                whole.add(one.result())
     finally:
-        podman.remove(*(host.container for host in hosts.values()))
-    return report(seed, outcome), outcome.broken
+        podman.remove(*(host.container for host in started.values()))
+    return report(seed, whole), whole.broken
 
 
 def report(seed: int, outcome: Outcome) -> list[str]:

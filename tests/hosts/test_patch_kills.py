@@ -20,6 +20,6 @@ def hosts(make_module_town: MakeTown) -> dict[str, Host]:
 
 
 def test_patch_nights_that_are_struck_anywhere_leave_nothing_by_halves(hosts: dict[str, Host], tmp_path: Path) -> None:
-    found = nights(hosts, tmp_path, seed=20261123, count=2)
+    found = nights(hosts, tmp_path, seed=20261123, numbers=(1, 2))
     assert found.broken == []
     assert found.strikes[OVER] < found.nights
