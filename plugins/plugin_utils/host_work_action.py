@@ -154,7 +154,7 @@ class _Heard:
 
 
 class HostWorkAction(DocumentAction):
-    """Base class; a twin sets `kind` and `version`, and gives `expected`."""
+    """Base class; a twin sets `kind` and `version`, and may give `expected`."""
 
     failed: tuple[str, ...] = _FAILED
     """The outcomes for which the task fails."""
@@ -176,8 +176,11 @@ class HostWorkAction(DocumentAction):
         return {}
 
     def expected(self) -> float:
-        """How long the work should take, in seconds: when it is worth asking first. Arguments are not checked yet."""
-        raise NotImplementedError
+        """How long the work should take, in seconds: when it is worth asking first. Arguments are not checked yet.
+
+        Nothing where the host itself is waited on.
+        """
+        return 0.0
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super(DocumentAction, self).run(tmp, task_vars)

@@ -47,9 +47,6 @@ class PatchAction(HostWorkAction):
     version = 1
     failed = ("failed", "rolled_back", "blocked", "interrupted", "running", "unknown")
 
-    def expected(self) -> float:
-        return 0.0  # the host itself is waited on
-
     def body(self, heard: Any) -> dict[str, Any]:
         body: dict[str, Any] = heard.body(finished)
         details = heard.last.details or {}
