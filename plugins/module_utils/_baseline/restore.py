@@ -218,6 +218,7 @@ class RestorePoint:
             good = _command(["apt-get", "-y", "-q", "purge", *op["installed"]], 600.0) and good
             if units:  # unattended-upgrades, for one, goes and leaves its service running
                 run_command(["systemctl", "stop", "--", *units], _SECONDS)
+                run_command(["systemctl", "reset-failed", "--", *units], _SECONDS)
         if op["removed"]:
             good = _command(["apt-get", "-y", "-q", "--allow-downgrades", "install", *op["removed"]], 600.0) and good
         return good

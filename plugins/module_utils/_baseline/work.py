@@ -122,7 +122,9 @@ def enforce(rows: Any, run: str, care: Optional[Care] = None) -> Done:
     with guard.locked(folder):
         host = Host(Context(), RestorePoint(folder))
         entries = entries_of(rows, family(host.ctx))
-        health = Health([Probe.read(one) for one in care.probes])
+        health = Health(
+            [Probe.read(one) for one in care.probes], spare_new=True
+        )  # what can't run here, its control tells
         if red := _red_before(folder, health):
             done = _told(host, Run(notes=[f"not well before anything was done: {red}"]), began, "blocked", {})
             done.body.update(health.values())
@@ -156,7 +158,7 @@ def _red_before(folder: str, health: Health) -> str:
         return ""
     if red := health.before(GREEN_SECONDS):
         return "; ".join(red)
-    write_json(folder, HEALTH, health.values())
+    write_json(folder, HEALTH, health.kept())
     return ""
 
 

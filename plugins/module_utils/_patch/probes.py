@@ -17,7 +17,7 @@ import threading
 import time
 import urllib.parse
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean
 from .lengths import OptionError, seconds
@@ -38,6 +38,7 @@ _RED = (
     subprocess.SubprocessError,
 )
 SYSTEMCTL = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", "--full"]
+UNIT_FILES = ["systemctl", "list-unit-files", "--plain", "--no-legend", "--no-pager", "--full"]
 
 
 @dataclass
@@ -124,13 +125,18 @@ def requested(given: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 def failed_units() -> List[str]:
     """Names of systemd's failed units; none where there is no systemd."""
+    return sorted(_first_words(SYSTEMCTL))[:1000]
+
+
+def _first_words(command: Sequence[str]) -> Set[str]:
+    """The first word of each line that systemctl prints; none where there is no systemd."""
     if not os.path.isdir("/run/systemd/system"):
-        return []
+        return set()
     try:
-        done = _command(SYSTEMCTL, 15.0)
+        done = _command(command, 15.0)
     except (OSError, subprocess.SubprocessError):
-        return []
-    return sorted(line.split()[0] for line in done[1].splitlines() if line.strip())[:1000]
+        return set()
+    return {line.split()[0] for line in done[1].splitlines() if line.strip()}
 
 
 def look_at_all(probes: Sequence[Probe], grace: float, sleep: Callable[[float], None] = time.sleep) -> Dict[str, str]:
@@ -157,14 +163,25 @@ def look_at_all(probes: Sequence[Probe], grace: float, sleep: Callable[[float], 
 
 
 class Health:
-    """How a host is before and after work on it: its probes, and systemd's failed units."""
+    """How a host is before and after work on it: its probes, and systemd's failed units.
 
-    def __init__(self, probes: Sequence[Probe]) -> None:
+    With C(spare_new) a unit that has failed and whose file was not there before is told, and is no harm: nothing that
+    ran has ended.
+    """
+
+    def __init__(self, probes: Sequence[Probe], *, spare_new: bool = False) -> None:
         self.probes = list(probes)
         self.units: Dict[str, List[str]] = {"before": [], "after": []}
+        self.spare_new = spare_new
+        self._files: Set[str] = set()
+
+    def kept(self) -> Dict[str, Any]:
+        """What another process needs, to C(recall) it."""
+        return dict(self.values(), unit_files=sorted(self._files))
 
     def recall(self, values: Dict[str, Any]) -> None:
-        """What an earlier stage has found, by its C(values)."""
+        """What an earlier stage has found, by its C(values) or C(kept)."""
+        self._files = set(values.get("unit_files", ()))
         for probe, told in zip(self.probes, values["probes"]):
             probe.before = told["before"]
         self.units["before"] = list(values["failed_units"]["before"])
@@ -175,6 +192,7 @@ class Health:
         for number, probe in enumerate(self.probes):
             probe.before = "red" if str(number) in red else "green"
         self.units["before"] = failed_units()
+        self._files = _first_words(UNIT_FILES) if self.spare_new else set()
         return [f"{self.probes[int(number)].name}: {text}" for number, text in red.items()]
 
     def after(self, grace: float) -> List[str]:
@@ -192,10 +210,18 @@ class Health:
             for number, text in red.items()
             if self.probes[int(number)].before != "red"
         ]
-        return found + [f"the unit {unit} has failed" for unit in failed if unit not in self.units["before"]]
+        since = [unit for unit in failed if unit not in self.units["before"]]
+        new = _first_words(UNIT_FILES) - self._files if since and self.spare_new else set()
+        return found + [f"the unit {unit} has failed" for unit in since if not {unit, _template(unit)} & new]
 
     def values(self) -> Dict[str, Any]:
         return {"probes": [probe.values() for probe in self.probes], "failed_units": dict(self.units)}
+
+
+def _template(unit: str) -> str:
+    """The name of the file of an instance: that of the unit itself where it is none."""
+    name, at, rest = unit.partition("@")
+    return f"{name}@.{rest.rpartition('.')[2]}" if at else unit
 
 
 def _command(command: Sequence[str], seconds: float) -> Tuple[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import socket
 import sqlite3
 import ssl
@@ -225,6 +226,30 @@ def test_unit_and_failed_units(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(probes, "_command", silent)
     assert probes.failed_units() == []
+
+
+def test_a_failed_unit_that_came_with_the_work_is_told_and_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = ["ssh.service enabled enabled", "old@.service static -"]
+    failed: list[str] = []
+
+    def command(words: list[str], seconds: float) -> tuple[int, str]:
+        return 0, "\n".join(files if words == probes.UNIT_FILES else failed)
+
+    monkeypatch.setattr(probes, "_command", command)
+    monkeypatch.setattr(probes.os.path, "isdir", lambda path: True)
+    monkeypatch.setattr(probes.time, "sleep", lambda seconds: None)
+    before = probes.Health([], spare_new=True)
+    assert before.before(0) == []
+    recalled, strict = probes.Health([], spare_new=True), probes.Health([])
+    recalled.recall(json.loads(json.dumps(before.kept())))
+    strict.recall(before.values())
+    files += ["auditd.service enabled enabled", "new@.service static -"]
+    failed += ["auditd.service loaded failed", "new@1.service loaded failed", "run-x.scope loaded failed"]
+    failed += ["ssh.service loaded failed", "old@2.service loaded failed"]
+    harm = [f"the unit {unit} has failed" for unit in ("old@2.service", "run-x.scope", "ssh.service")]
+    assert recalled.after(0) == harm
+    assert recalled.values()["failed_units"]["after"] == sorted(line.split()[0] for line in failed)
+    assert len(strict.after(0)) == len(failed)
 
 
 @pytest.mark.parametrize(
