@@ -90,6 +90,7 @@ _TABLE = (
         effort=Effort(fixed=120),
         takes_back="baseline",
     ),
+    Job("backup", "civicops.town.backup", changes_hosts=True, disturbs_users=False, timeout=timedelta(hours=2)),
     # Changes nothing but stands for what does: it rehearses windows, rings, halts and alerts.
     Job(
         "wait",

@@ -37,7 +37,7 @@ def program(main: ModuleType, parts: Tuple[str, ...]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in texts.items():
-            archive.writestr(path, text)
+            archive.writestr(zipfile.ZipInfo(path), text, zipfile.ZIP_DEFLATED)  # equal programs are equal files
     return packed.getvalue()
 
 

@@ -1,0 +1,172 @@
+# Copyright: the civicops.town authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection civicops.town.
+"""The program that backs a host up. systemd's timer starts it; it needs no controller.
+
+It takes the dumps, looks at the canaries, has restic save everything, and then hashes what was saved. Each step is
+judged; what is not as it should be is an alarm, and the backup is made all the same: what is saved is saved.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List
+
+from .._host_info.context import clean, utc
+from . import dumps, kept, manifest, restic
+from .config import CONFIG, FOLDER, KEPT, Config, ConfigError, load, secrets_of, without
+
+ASK_SECONDS = 120.0
+DUMPS, MANIFESTS = "dumps", "manifests"
+_MASK = 0o077
+
+
+class Failed(Exception):
+    """There is no backup, and why."""
+
+
+def main() -> int:
+    """Exit status 0 where the backup is complete: systemd tells anything else as a failed unit."""
+    os.umask(_MASK)
+    os.makedirs(KEPT, mode=0o700, exist_ok=True)
+    try:
+        with _alone():
+            return _run()
+    except (Failed, ConfigError, ValueError, OSError) as error:
+        print(f"no backup: {_told(str(error))}", file=sys.stderr)
+        return 1
+
+
+def _run() -> int:
+    state = kept.read()
+    if state.get("running"):  # it was cut off: by a power cut, or by systemd, whose time limit it has passed
+        state = kept.ended(state, dict(state["running"], ended_at=None, outcome="interrupted", reason="it was cut off"))
+    run: Dict[str, Any] = {"started_at": utc(time.time()), "boot": _boot(), "pid": os.getpid()}
+    kept.write(dict(state, running=run))
+    began = time.monotonic()
+    told = dict(run, outcome="failed", reason="", alarms=[], dumps=[], snapshot=None)
+    try:
+        told.update(_backup(state))
+    except (Failed, restic.ResticError, ConfigError, OSError, ValueError) as error:
+        told.update(outcome="failed", reason=_told(str(error)))
+    told.update(ended_at=utc(time.time()), seconds=round(time.monotonic() - began, 1))
+    kept.write(kept.ended(state, told))
+    print(f"{told['outcome']}: {told['reason'] or told['snapshot']}", file=sys.stderr)
+    for alarm in told["alarms"]:
+        print(f"ALARM {alarm['kind']}: {alarm['text']}", file=sys.stderr)
+    return 0 if told["outcome"] == "complete" else 1
+
+
+def _backup(state: Dict[str, Any]) -> Dict[str, Any]:
+    config = _config()
+    alarms: List[Dict[str, str]] = []
+    for path, sha256 in config.canaries:
+        if wrong := manifest.canary(path, sha256):
+            alarms.append({"kind": "canary", "text": _told(wrong)})
+    folder = os.path.join(KEPT, DUMPS)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    taken = [dumps.take(one, folder, kept.good_bytes(state, one.name)) for one in config.dumps]
+    _tidy(folder, {dumps.file_of(one) for one in config.dumps})
+    alarms += [{"kind": "dump", "text": f"{one['name']}: {one['reason']}"} for one in taken if one["outcome"] != "good"]
+
+    if not restic.there(ASK_SECONDS):
+        if state.get("complete"):
+            raise Failed("the repository is gone from the server, where there was one before: it is not made anew")
+        restic.ask(["init"], ASK_SECONDS)
+    restic.ask(["unlock"], ASK_SECONDS)  # what a backup of ours that was cut off has left; others' stay
+    paths = [path for path in config.paths if os.path.lexists(path)]
+    lost = [path for path in config.paths if path not in paths]
+    alarms += [{"kind": "path", "text": f"{_told(path)} is not there"} for path in lost]
+    saved = restic.save(
+        [*paths, *([folder] if config.dumps else [])],
+        restic.excludes_file(FOLDER, config.excludes),
+        one_file_system=config.one_file_system,
+        tag=restic.BACKUP_TAG,
+    )
+    told: Dict[str, Any] = {
+        "dumps": taken,
+        "alarms": alarms,
+        "files": saved.files,
+        "bytes": saved.bytes,
+        "added_bytes": saved.added,
+        "unread": {"count": saved.unread_count, "examples": [_told(one) for one in saved.unread]},
+        "snapshot": saved.snapshot,
+    }
+    told.update(_manifest(config, saved.snapshot, alarms))
+    failed = [one["name"] for one in taken if one["outcome"] == "failed"]
+    reasons = [f"the dump {name} failed" for name in failed] + [f"{_told(path)} is not there" for path in lost]
+    if saved.unread_count:
+        reasons.append(f"{saved.unread_count} files could not be read")
+    told.update(outcome="incomplete" if reasons else "complete", reason="; ".join(reasons)[:300])
+    return told
+
+
+def _manifest(config: Config, snapshot: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
+    """Hash what was saved, compare it with the time before, and keep the list on the host and in the repository."""
+    folder = os.path.join(KEPT, MANIFESTS)
+    before, inodes = manifest.last(folder) if os.path.isdir(folder) else ({}, {})
+    nodes = restic.nodes(snapshot)
+    first = next(nodes, {})
+    identity = str(first.get("id") or snapshot)
+    now = manifest.built(nodes, before, inodes)
+    place, digest = manifest.write(folder, identity, now, inodes)
+    restic.save([place], "", one_file_system=False, tag=restic.MANIFEST_TAG)
+    changes = manifest.changes(before, now)
+    if before and (odd := changes.odd(config)):
+        alarms.append({"kind": "changes", "text": odd})
+    return {
+        "snapshot": identity,
+        "manifest": {
+            "sha256": digest,
+            "files": len(now),
+            "bytes": changes.bytes_now,
+            "without_hash": sum(entry[2] is None for entry in now.values()),
+        },
+        "changes": {"same": changes.same, "changed": changes.changed, "gone": changes.gone, "new": changes.new},
+    }
+
+
+def _config() -> Config:
+    try:
+        return load()
+    except OSError as error:
+        raise Failed(f"{FOLDER}/{CONFIG}: {error.strerror}") from error
+
+
+def _tidy(folder: str, wanted: Any) -> None:
+    """A dump that is no longer asked for is not saved for ever."""
+    for name in os.listdir(folder):
+        if name not in wanted:
+            os.unlink(os.path.join(folder, name))
+
+
+def _told(text: str) -> str:
+    """Words for the state and the journal: printable, and without the repository's password."""
+    try:
+        with open(os.path.join(FOLDER, restic.REPOSITORY), encoding="utf-8") as stream:
+            secrets = secrets_of(stream.read())
+    except OSError:
+        secrets = []
+    plain = "".join(letter if letter.isprintable() else "?" for letter in clean(text.encode("utf-8", "replace")))
+    return without(plain, list(secrets))[:300]
+
+
+def _boot() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        return stream.read().strip()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One at a time: a second one says so and ends."""
+    with open(os.path.join(KEPT, "lock"), "w", encoding="ascii") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed("a backup is being made already") from None
+        yield

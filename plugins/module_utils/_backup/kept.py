@@ -1,0 +1,65 @@
+# Copyright: the civicops.town authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection civicops.town.
+"""What the client's program remembers: the run that goes on, those that ended, and the last that was complete."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List, Optional
+
+from .config import KEPT
+
+STATE = "state.json"
+RUNS = 60  # that are remembered
+OUTCOMES = ("complete", "incomplete", "failed", "interrupted")
+
+
+def read(folder: str = KEPT) -> Dict[str, Any]:
+    """The state; that of a host that has never been backed up where there is none.
+
+    :raises ValueError: it is there and is no state.
+    :raises OSError: it can't be read.
+    """
+    try:
+        with open(os.path.join(folder, STATE), encoding="utf-8") as stream:
+            found = json.load(stream)
+    except FileNotFoundError:
+        return {"running": None, "runs": [], "complete": None}
+    if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
+        raise ValueError(f"{folder}/{STATE} is not what was written: is the disk whole?")
+    return found
+
+
+def write(state: Dict[str, Any], folder: str = KEPT) -> None:
+    """Whole or not at all, and there after a power cut."""
+    place = os.path.join(folder, STATE)
+    handle = os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(handle, "w", encoding="utf-8") as stream:
+        json.dump(state, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(place + ".new", place)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def ended(state: Dict[str, Any], run: Dict[str, Any]) -> Dict[str, Any]:
+    """The state with a run that has ended."""
+    runs: List[Dict[str, Any]] = [*state["runs"], run][-RUNS:]
+    complete: Optional[Dict[str, Any]] = run if run["outcome"] == "complete" else state.get("complete")
+    return {"running": None, "runs": runs, "complete": complete}
+
+
+def good_bytes(state: Dict[str, Any], dump: str) -> Optional[int]:
+    """How large a dump was when it was good the last time."""
+    for run in reversed(state["runs"]):
+        for told in run.get("dumps", ()):
+            if told.get("name") == dump and told.get("outcome") == "good":
+                return int(told["bytes"])
+    return None

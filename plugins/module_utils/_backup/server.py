@@ -1,0 +1,259 @@
+# Copyright: the civicops.town authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection civicops.town.
+"""The program on the backup server: how fresh each repository is, whether it is whole, and what may go.
+
+server.pyz status CONFIG      how fresh: by the names of files alone, in an instant
+server.pyz cycle CONFIG       whole? What is new is read, and of the rest a share
+server.pyz prune CONFIG       forget what is older than the town keeps, and read what remains
+server.pyz accept CONFIG CLIENT
+"""
+
+from __future__ import annotations
+
+import calendar
+import fcntl
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from .._host_info.context import COMMAND_ENVIRONMENT, clean, utc
+from .witness import FUTURE, Told, Witness, newest
+
+STATUS, CYCLE, METRICS, LOCK = "status.json", "cycle.json", "backup.prom", "lock"
+PRUNE_SECONDS = 6 * 3600.0
+EXPIRES_SOON = 30 * 86400.0
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True)
+class Client:
+    """One host whose backups lie here."""
+
+    name: str
+    late_after: float  # seconds from its newest snapshot
+
+
+@dataclass(frozen=True)
+class Server:
+    """One town's server, as the role has written it."""
+
+    town: str
+    user: str
+    root: str
+    state: str
+    secrets: str
+    certificate: str
+    keep_within: str
+    clients: Tuple[Client, ...]
+
+    @classmethod
+    def read(cls, path: str) -> Server:
+        """From its file. Raises OSError, ValueError."""
+        with open(path, encoding="utf-8") as stream:
+            values = json.load(stream)
+        clients = tuple(Client(str(one["name"]), float(one["late_after"])) for one in values.pop("clients"))
+        return cls(clients=clients, **{name: str(values[name]) for name in cls.__dataclass_fields__ if name in values})
+
+
+def main() -> int:
+    """Exit status 1 where something is wrong with a repository: systemd tells a failed unit."""
+    os.umask(0o077)
+    verb, path, *more = sys.argv[1:] or ["", ""]
+    if verb not in _VERBS:
+        print(f"usage: server.pyz {'|'.join(_VERBS)} CONFIG", file=sys.stderr)
+        return 2
+    server = Server.read(path)
+    os.makedirs(server.state, mode=0o700, exist_ok=True)
+    done: int = _VERBS[verb](server, more)
+    return done
+
+
+def status(server: Server, more: List[str]) -> int:
+    """How fresh each repository is, by the server's own clock; without any password."""
+    del more
+    now = time.time()
+    clients = {}
+    lines = ["# HELP civicops_backup_newest_seconds When the newest snapshot came, in seconds since 1970."]
+    lines += ["# TYPE civicops_backup_newest_seconds gauge"]
+    for client in server.clients:
+        count, when = newest(os.path.join(server.root, client.name))
+        late = when is None or now - when > client.late_after
+        clients[client.name] = {"snapshots": count, "newest": when and utc(when), "late": late}
+        labels = f'{{town="{server.town}",client="{client.name}"}}'
+        lines.append(f"civicops_backup_newest_seconds{labels} {when or 0:.3f}")
+    _write(server, STATUS, json.dumps({"at": utc(now), "clients": clients}))
+    _write(server, METRICS, "\n".join(lines) + "\n", mode=0o644)
+    return 0
+
+
+def cycle(server: Server, more: List[str]) -> int:
+    """Whether each repository is whole; what is wrong goes to the status and to standard error."""
+    del more
+    with _alone(server), Witness(server.state, server.root) as witness:
+        told = [witness.look(client.name) for client in server.clients]
+    return _tell(server, told)
+
+
+def prune(server: Server, more: List[str]) -> int:
+    """Forget what is older than the town keeps. Nothing is forgotten where a repository is not whole, or where a
+    snapshot's own time is not the time at which it came: by a date in the future an attacker with a client's
+    credentials would have all the others forgotten."""
+    del more
+    told: List[Told] = []
+    with _alone(server), Witness(server.state, server.root) as witness:
+        for client in server.clients:
+            before = witness.look(client.name)
+            if before.alarms or not before.snapshots:
+                told.append(before)
+                continue
+            wrong = _prune(server, client, witness)
+            after = witness.look(client.name, pruned=True, keep=_seconds(server.keep_within))
+            for kind, text in wrong:
+                after.alarm(kind, text)
+            told.append(after)
+    return _tell(server, told)
+
+
+def _prune(server: Server, client: Client, witness: Witness) -> List[Tuple[str, str]]:
+    code, said = _restic(server, client, "snapshots", "--json", "--no-lock")
+    if code:
+        return [("prune", f"the snapshots can't be listed: {said[-200:]}")]
+    arrivals = witness.arrivals(client.name)
+    for one in json.loads(said):
+        came = arrivals.get(str(one["id"]))
+        claimed = _claimed(str(one["time"]))
+        if came is None or claimed is None or claimed > came + FUTURE:
+            return [("snapshot", f"{one['id'][:12]} says that it is of {one['time'][:25]}; it came {utc(came or 0)}")]
+    # The server that clients reach is off: whoever has left a lock is gone.
+    code, said = _restic(server, client, "unlock", "--remove-all")
+    if code:
+        return [("prune", f"restic unlock: exit {code}: {said[-200:]}")]
+    # By host and tag: a manifest's path is its own, and would be the newest of its group for ever.
+    code, said = _restic(
+        server, client, "forget", "--group-by", "host,tags", "--keep-within", server.keep_within, "--prune"
+    )
+    return [("prune", f"restic forget: exit {code}: {said[-200:]}")] if code else []
+
+
+def _restic(server: Server, client: Client, *arguments: str) -> Tuple[int, str]:
+    """restic as the town's own user, in the directory of one client. The password is in the environment, which that
+    user's processes alone can read; the server that is reached from outside is off meanwhile."""
+    user = pwd.getpwnam(server.user)
+    with open(os.path.join(server.secrets, client.name), encoding="utf-8") as stream:
+        password = stream.read().strip()
+    more = {"RESTIC_PASSWORD": password, "HOME": "/nonexistent"}
+    try:
+        done = subprocess.run(
+            ["restic", "--no-cache", "-r", os.path.join(server.root, client.name), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=dict(COMMAND_ENVIRONMENT, **more),
+            user=user.pw_uid,
+            group=user.pw_gid,
+            extra_groups=[],
+            cwd="/",
+            timeout=PRUNE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"not done within {PRUNE_SECONDS:.0f} s"
+    if done.returncode:
+        return done.returncode, clean(done.stderr[-2000:]).replace(password, "********").strip()
+    return 0, clean(done.stdout)
+
+
+def accept(server: Server, more: List[str]) -> int:
+    """An administrator has looked at what is gone, and goes on without it."""
+    if len(more) != 1 or more[0] not in {client.name for client in server.clients}:
+        print(f"name one of {', '.join(client.name for client in server.clients)}", file=sys.stderr)
+        return 2
+    with _alone(server), Witness(server.state, server.root) as witness:
+        print(f"{witness.accept(more[0])} files are no longer missed")
+    return cycle(server, [])
+
+
+def _tell(server: Server, told: List[Told]) -> int:
+    now = time.time()
+    clients = {}
+    for one in told:
+        clients[one.client] = {
+            "files": one.files,
+            "bytes": one.bytes,
+            "snapshots": one.snapshots,
+            "newest": one.newest and utc(one.newest),
+            "read_bytes": one.hashed_bytes,
+            "read_all_since": one.oldest_hash and utc(one.oldest_hash),
+            "alarms": one.alarms,
+        }
+        for alarm in one.alarms:
+            print(f"ALARM {one.client} {alarm['kind']}: {alarm['text']}", file=sys.stderr)
+    expires = certificate_end(server.certificate)
+    alarms = []
+    if expires is None or expires < now + EXPIRES_SOON:
+        alarms.append({"kind": "certificate", "text": f"the certificate ends {utc(expires) if expires else 'unknown'}"})
+    found = {"at": utc(now), "clients": clients, "certificate": expires and utc(expires), "alarms": alarms}
+    _write(server, CYCLE, json.dumps(found))
+    status(server, [])
+    return 1 if alarms or any(one.alarms for one in told) else 0
+
+
+def certificate_end(path: str) -> Optional[float]:
+    """When a certificate ends; None where that can't be read."""
+    command = ["openssl", "x509", "-noout", "-enddate", "-in", path]
+    try:
+        done = subprocess.run(command, capture_output=True, env=COMMAND_ENVIRONMENT, timeout=10, check=False)
+        text = clean(done.stdout).partition("=")[2].strip()
+        return float(calendar.timegm(time.strptime(text, "%b %d %H:%M:%S %Y GMT")))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+def _claimed(text: str) -> Optional[float]:
+    found = _TIME.match(text)
+    if not found:
+        return None
+    away = 0
+    if found[2] != "Z":
+        sign = -1 if found[2][0] == "-" else 1
+        away = sign * (int(found[2][1:3]) * 3600 + int(found[2][4:6]) * 60)
+    try:
+        return float(calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S")) - away)
+    except ValueError:
+        return None
+
+
+def _seconds(text: str) -> float:
+    """restic's way to write a time, `1y6m15d12h`, in seconds at the least that it can be."""
+    days = {"y": 365, "m": 28, "d": 1}
+    parts = re.findall(r"(\d+)([ymdh])", text)
+    return float(sum(int(number) * (3600 if unit == "h" else days[unit] * 86400) for number, unit in parts))
+
+
+def _write(server: Server, name: str, text: str, mode: int = 0o600) -> None:
+    place = os.path.join(server.state, name)
+    handle = os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with open(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        os.fchmod(handle, mode)
+        os.fsync(handle)
+    os.replace(place + ".new", place)
+
+
+@contextmanager
+def _alone(server: Server) -> Iterator[None]:
+    """A cycle and a pruning never see each other's half."""
+    with open(os.path.join(server.state, LOCK), "w", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+_VERBS: Dict[str, Any] = {"status": status, "cycle": cycle, "prune": prune, "accept": accept}
