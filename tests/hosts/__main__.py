@@ -39,6 +39,13 @@ class Kept:
         return [one.name for one in podman.containers(podman.KEEP) if one.name.startswith(self.prefix)]
 
 
+# Of nothing that lasts: a town keeps its own in a vault.
+SECRETS = {
+    "backup_secrets": {
+        host: {kind: f"{kind}-password-of-{host}-here" for kind in ("server", "repository")}
+        for host in ("bullseye", "trixie")
+    }
+}
 TOWNS = {
     "demo": Kept(
         {
@@ -48,7 +55,14 @@ TOWNS = {
         },
         "town-",
     ),
-    "molecule": Kept({"bullseye": Spec("bullseye"), "bookworm": Spec(updates=True), "trixie": Spec("trixie")}, "mol-"),
+    "molecule": Kept(
+        {
+            "bullseye": Spec("bullseye", groups=("backup_client",)),
+            "bookworm": Spec(updates=True, groups=("backup_server",)),
+            "trixie": Spec("trixie", groups=("backup_client",)),
+        },
+        "mol-",
+    ),
 }
 
 
@@ -67,7 +81,7 @@ def up(name: str) -> None:
     missing = {host: spec for host, spec in kept.hosts.items() if host not in hosts}
     hosts |= start_hosts(missing, owner=podman.KEEP, prefix=kept.prefix)
     known = f"-o UserKnownHostsFile={FOLDER / 'state' / name / 'known_hosts'}"
-    everywhere: dict[str, object] = {"ansible_ssh_common_args": known} if name == "molecule" else {}
+    everywhere: dict[str, object] = {"ansible_ssh_common_args": known, **SECRETS} if name == "molecule" else {}
     maintenance: dict[str, object] = {"maintenance": {"windows": [ALWAYS]}}
     there_now = {host: hosts[host] for host in kept.hosts}
     town = Town(name, there_now, FOLDER, kept.hosts, town=maintenance, vars=everywhere)

@@ -86,9 +86,14 @@ def _option(name: str, option: str, value: str) -> Fault:
     return Fault(name, lambda host: control("sshd", option=option, value=value))
 
 
-def _file(name: str, path: str, *lines: str, reload: str = "", **more: Any) -> Fault:
-    asked = {"reload": reload} if reload else {}
+def _file(name: str, path: str, *lines: str, reload: str = "", mode: str = "", **more: Any) -> Fault:
+    asked = {key: value for key, value in (("reload", reload), ("mode", mode)) if value}
     return Fault(name, lambda host: text(path, *lines, **asked), **more)
+
+
+def _sudoers(name: str, *lines: str, **more: Any) -> Fault:
+    """The mode is what bullseye's visudo wants, which refuses any other."""
+    return _file(name, "/etc/sudoers.d/zz-x", *lines, reload="sudo", mode="0440", user="ops", **more)
 
 
 def _pam(name: str, *lines: str, service: str = "sshd", **more: Any) -> Fault:
@@ -169,15 +174,15 @@ FAULTS = (
     _file("a firewall drops open connections too", NFT, *_table("tcp dport 22 drop"), reload="nftables"),
     _file("a firewall refuses", NFT, *_table("tcp dport 22 ct state new reject with tcp reset"), reload="nftables"),
     _file("nologin", "/etc/nologin", "closed", user="ops"),
-    _file("sudo refuses us", "/etc/sudoers.d/zz-x", "ops ALL=(ALL) !ALL", reload="sudo", user="ops"),
-    _file("sudo wants a terminal", "/etc/sudoers.d/zz-x", "Defaults requiretty", reload="sudo", user="ops"),
+    _sudoers("sudo refuses us", "ops ALL=(ALL) !ALL"),
+    _sudoers("sudo wants a terminal", "Defaults requiretty"),
     _pam("PAM refuses sudo", "account required pam_deny.so", service="sudo", user="ops"),
     _file("no logins by limits.conf", "/etc/security/limits.d/x.conf", "ops - maxlogins 0", user="ops"),
     _sshd("DenyUsers ops", "DenyUsers ops", user="ops"),
     _edited("an account that has expired", "/etc/shadow", _expired, "0640", user="ops"),
     _sshd("a broken drop-in", "NoSuchOption yes", refused=True),
     _sshd("a drop-in with a broken value", "PermitRootLogin perhaps", refused=True),
-    _file("broken sudoers", "/etc/sudoers.d/zz-x", "ops ALL=(ALL", reload="sudo", user="ops", refused=True),
+    _sudoers("broken sudoers", "ops ALL=(ALL", refused=True),
     _file("a broken ruleset", NFT, "table inet civicops { chain", reload="nftables", refused=True),
 )
 BY_NAME = {fault.name: fault for fault in FAULTS}
