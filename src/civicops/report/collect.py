@@ -11,6 +11,7 @@ from typing import Any
 from civicops.assess.hardening import read_hardening
 from civicops.assess.standing import OWN
 from civicops.ledger.store import Anchor, Entry, Ledger
+from civicops.report.backups import Backups, read_backups
 from civicops.report.facts import Facts
 from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, worst
 from civicops.report.history import changes
@@ -92,6 +93,8 @@ class TownReport:
     undone: list[Undone]
     hardening: HardeningLine | None
     """None where no host was ever audited."""
+    backups: Backups | None
+    """None where no host was ever asked for them."""
     anchor: Anchor
 
     @property
@@ -157,7 +160,8 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
         )
     runs = [_run(entry, judge(entry.run, ledger, cancelled=False)) for entry in run_entries]
     hardening = _hardening(ledger, [host.name for host in hosts if host.asked], inventory, moment)
-    return TownReport(ledger.town, name, moment, hosts, gone, runs, undone(ledger), hardening, ledger.anchor())
+    backups = read_backups(ledger, inventory or {host.name for host in hosts if host.asked}, moment)
+    return TownReport(ledger.town, name, moment, hosts, gone, runs, undone(ledger), hardening, backups, ledger.anchor())
 
 
 def _hardening(ledger: Ledger, asked: list[str], inventory: Collection[str], moment: datetime) -> HardeningLine | None:

@@ -115,6 +115,12 @@ def summary(report: TownReport) -> list[str]:
         more = f" and {len(line.hosts) - 5} more" if len(line.hosts) > 5 else ""
         count = len(line.hosts)
         lines.append(f"  {line.text} on {count} {'host' if count == 1 else 'hosts'}: {', '.join(names)}{more}")
-    if not attention(report) and report.asked:
+    troubled = report.backups.with_state("bad", "unknown") if report.backups else []
+    if troubled:
+        names = [printable(line.host, 60) for line in troubled[:5]]
+        more = f" and {len(troubled) - 5} more" if len(troubled) > 5 else ""
+        count = len(troubled)
+        lines.append(f"  backups want a look on {count} {'host' if count == 1 else 'hosts'}: {', '.join(names)}{more}")
+    if not attention(report) and not troubled and report.asked:
         lines.append("  nothing that was looked at wants attention")
     return [printable(line, 400) if not line.startswith(" ") else "  " + printable(line, 400) for line in lines]

@@ -1,0 +1,84 @@
+"""What a report says of backups: how each host stood when it was asked last, and which were never asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from civicops.ledger.store import Ledger
+from civicops.moments import moment as moment_of
+from civicops.report.figures import WORST_FIRST, State
+
+STALE = timedelta(days=2)
+"""How old a host's word may be before it says nothing any more: backups are taken daily, and their state with them."""
+_ALARMS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class BackupLine:
+    """One host: a client, a backup server, or both."""
+
+    host: str
+    state: State
+    told_at: str
+    complete_at: str | None
+    files: int | None
+    bytes: int | None
+    keeps: int
+    """How many hosts' backups lie here."""
+    alarms: list[str]
+
+
+@dataclass(frozen=True)
+class Backups:
+    """All hosts that were asked, the worst first, and those of the inventory of which no backup is known."""
+
+    lines: list[BackupLine]
+    none_known: list[str]
+
+    def with_state(self, *states: State) -> list[BackupLine]:
+        """The hosts of these states."""
+        return [line for line in self.lines if line.state in states]
+
+
+def read_backups(ledger: Ledger, inventory: Collection[str], moment: datetime) -> Backups | None:
+    """None where no host of the town was ever asked for its backups."""
+    latest = ledger.latest("backup-status")
+    if not latest:
+        return None
+    there = {host: entry for host, entry in latest.items() if not inventory or host in inventory}
+    bodies = ledger.bodies(list(there.values()))
+    lines = [
+        _line(host, entry.collected_at, bodies[entry.body], moment)
+        for host, entry in there.items()
+        if entry.body in bodies
+    ]
+    set_up = [line for line in lines if line is not None]
+    lines_sorted = sorted(set_up, key=lambda line: (WORST_FIRST.index(line.state), line.host))
+    return Backups(lines_sorted, sorted(set(inventory) - {line.host for line in set_up}))
+
+
+def _line(host: str, told_at: str, body: dict[str, Any], moment: datetime) -> BackupLine | None:
+    client, server = body["client"], body["server"]
+    alarms = [f"{one['kind']}: {one['text']}" for one in body["alarms"]]
+    if client is None and server is None and not alarms:
+        return None
+    stale = moment - moment_of(told_at) > STALE
+    if stale:
+        alarms.insert(0, f"not known since {told_at[:10]}: it was not asked")
+    # What it said then is bad news still; good news grows old.
+    seen = [one for one in body["alarms"] if one["kind"] != "not_seen"]
+    state: State = "bad" if seen else "unknown" if alarms else "good"
+    complete = (client or {}).get("complete") or {}
+    return BackupLine(
+        host=host,
+        state=state,
+        told_at=told_at,
+        complete_at=complete.get("ended_at"),
+        files=complete.get("files"),
+        bytes=complete.get("bytes"),
+        keeps=len(server["clients"]) if server else 0,
+        alarms=alarms[:_ALARMS_SHOWN] + [f"and {len(alarms) - _ALARMS_SHOWN} more"] * (len(alarms) > _ALARMS_SHOWN),
+    )

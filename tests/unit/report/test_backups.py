@@ -1,0 +1,133 @@
+"""What a report says of backups: never good where it is bad, old or not known."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from civicops.ledger.documents import Document, check_body
+from civicops.ledger.store import Ledger
+from civicops.report.backups import Backups, read_backups
+from civicops.report.collect import collect
+from civicops.report.write import render, summary
+from civicops.state import TownState
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+RUN = {
+    "started_at": "2026-11-30T01:00:00Z",
+    "ended_at": "2026-11-30T01:05:00Z",
+    "seconds": 300.0,
+    "outcome": "complete",
+    "reason": "",
+    "snapshot": "ab" * 32,
+    "files": 1234,
+    "bytes": 5000,
+    "added_bytes": 50,
+    "unread_files": 0,
+    "manifest_sha256": "cd" * 32,
+    "manifest_files": 1234,
+    "without_hash": 0,
+    "changes": None,
+    "dumps": [],
+    "alarms": [],
+}
+CLIENT = {
+    "server": "vault:8000",
+    "timer": {"enabled": "enabled", "active": "active", "last": "", "next": ""},
+    "service": {"active": "inactive", "result": "success"},
+    "running": None,
+    "last": RUN,
+    "complete": RUN,
+    "outcomes": {"complete": 1},
+    "reachable": True,
+    "reachable_why": "",
+    "period_seconds": 86400,
+}
+SERVER = {"town": "riverton", "clients": [], "certificate": None, "free_bytes": 1, "serving": True, "looked_at": None}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger("riverton", state=TownState("riverton", tmp_path)) as opened:
+        yield opened
+
+
+def put(ledger: Ledger, host: str, *alarms: str, age: timedelta = timedelta(hours=1), **more: Any) -> None:
+    body = {
+        "host_time": None,
+        "seen_as_root": True,
+        "client": CLIENT,
+        "server": None,
+        "alarms": [{"kind": kind, "text": f"<b>{kind}</b> \x1b[31m"} for kind in alarms],
+    } | more
+    check_body("backup-status", 1, body)
+    document = Document(
+        kind="backup-status",
+        version=1,
+        id=str(uuid.uuid4()),
+        town="riverton",
+        host=host,
+        target=None,
+        run=str(uuid.uuid4()),
+        job="checkup",
+        check=False,
+        attempt=1,
+        collected_at=(NOW - age).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        body=body,
+    )
+    ledger.append([document])
+
+
+def read(ledger: Ledger, *inventory: str) -> Backups:
+    found = read_backups(ledger, inventory, NOW)
+    assert found is not None
+    return found
+
+
+def test_nothing_is_said_where_nobody_was_asked(ledger: Ledger) -> None:
+    assert read_backups(ledger, ["pc"], NOW) is None
+
+
+def test_good_bad_old_and_never_asked(ledger: Ledger) -> None:
+    put(ledger, "good")
+    put(ledger, "late", "late", "timer")
+    put(ledger, "old", age=timedelta(days=3))
+    put(ledger, "old-and-late", "late", age=timedelta(days=3))
+    put(ledger, "bare", client=None)
+    put(ledger, "unseen", "not_seen", client=None, seen_as_root=False)
+    put(ledger, "gone")
+    found = read(ledger, "good", "late", "old", "old-and-late", "bare", "unseen", "never")
+    assert {line.host: line.state for line in found.lines} == {
+        "good": "good",
+        "late": "bad",
+        "old": "unknown",
+        "old-and-late": "bad",
+        "unseen": "unknown",
+    }
+    assert found.none_known == ["bare", "never"]
+    assert [line.host for line in found.lines][-1] == "good", "the worst stand first"
+
+
+def test_the_newest_word_counts(ledger: Ledger) -> None:
+    put(ledger, "pc", "late", age=timedelta(hours=3))
+    put(ledger, "pc")
+    assert [line.state for line in read(ledger, "pc").lines] == ["good"]
+
+
+def test_the_page_and_the_summary_tell_it_as_text(ledger: Ledger) -> None:
+    put(ledger, "pc", "late", *["canary"] * 20)
+    put(ledger, "vault", client=None, server=SERVER)
+    report = collect(ledger, "Riverton", NOW)
+    page = render(report)
+    assert "What is wrong" in page
+    assert "<b>late" not in page
+    assert "\x1b" not in page
+    assert "and 13 more" in page
+    report = collect(ledger, "Riverton", NOW + timedelta(days=9))
+    assert {line.state for line in report.backups.lines} == {"bad", "unknown"}  # type: ignore[union-attr]
+    assert any("backups want a look on 2 hosts: pc, vault" in line for line in summary(report))
