@@ -49,17 +49,19 @@ class NewLogin:
     def run(self, script: str) -> str | None:
         """What a command prints after a new login; None where the login or the command fails."""
         connection = self._action._connection
-        kept = None
+        kept: dict[str, Any] = {}
         if self.apart:
-            kept = connection.get_option("ssh_args")
-            connection.set_option("ssh_args", f"{_FRESH} {kept or ''}")
+            kept = {name: connection.get_option(name) for name in ("ssh_args", "use_tty")}
+            connection.set_option("ssh_args", f"{_FRESH} {kept['ssh_args'] or ''}")
+            # As pipelined modules come: sudo that wants a terminal would let this login in, and them no more.
+            connection.set_option("use_tty", False)
         try:
             done = self._action._low_level_execute_command(script, sudoable=True)
         except AnsibleError:
             return None
         finally:
-            if kept is not None:
-                connection.set_option("ssh_args", kept)
+            for name, value in kept.items():
+                connection.set_option(name, value)
         return str(done.get("stdout", "")) if done.get("rc") == 0 else None
 
 

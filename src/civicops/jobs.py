@@ -91,6 +91,7 @@ _TABLE = (
         takes_back="baseline",
     ),
     Job("backup", "civicops.town.backup", changes_hosts=True, disturbs_users=False, timeout=timedelta(hours=2)),
+    Job("drill", "civicops.town.restore_drill", changes_hosts=False, disturbs_users=False, timeout=timedelta(hours=8)),
     # Changes nothing but stands for what does: it rehearses windows, rings, halts and alerts.
     Job(
         "wait",

@@ -259,6 +259,102 @@ def test_a_truncated_or_failed_dump_is_no_dump(town: Town) -> None:
     assert told(town, "pc")["alarms"] == []
 
 
+def drill(town: Town, name: str, *more: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hold a drill on one host: what the run came to, and its document."""
+    done = json.loads(
+        town.controller.civicops("run", "drill", TOWN, "--limit", name, "--json", *more, timeout=600).stdout
+    )
+    return done, next(one for one in reversed(ask_ledger(town, "drill")) if one["run"] == done["run"])
+
+
+def test_a_drill_proves_that_what_was_saved_comes_back(town: Town) -> None:
+    for name in CLIENTS:
+        host = town.host(name)
+        backup(host)
+        before = host.tree("/srv", "/etc")
+        done, body = drill(town, name)
+        assert (done["exit_status"], body["outcome"], body["newest_known"]) == (0, "done", True), body
+        assert body["manifest_sha256"] == told(town, name)["client"]["last"]["manifest_sha256"]
+        assert (body["everything"], body["files"]["different"], body["files"]["missing"]) == (True, 0, 0)
+        assert body["files"]["equal"] == told(town, name)["client"]["last"]["manifest_files"] > 300
+        assert {one["name"]: (one["outcome"], one["rows"]) for one in body["databases"]} == {
+            "payroll": ("restored", 500),
+            "list": ("not_tried", None),
+        }
+        assert host.tree("/srv", "/etc") == before
+        assert host.run("ls /var/lib/civicops/backup/drill").stdout == ""
+
+
+def test_a_drill_by_turns_has_everything_in_four(town: Town) -> None:
+    body: dict[str, Any] = {}
+    compared = []
+    for turn in range(4):
+        words = f"whole_below=0 turn={turn} record=false"
+        done = town.controller.ansible("pc", "-m", "civicops.town.restore_drill", "-a", words, timeout=300)
+        body = json.loads(done.stdout.partition("=> ")[2])["document"]
+        assert (body["outcome"], body["turn"], body["everything"]) == ("done", turn, False)
+        compared.append(body["files"]["equal"])
+    files_in_all = told(town, "pc")["client"]["last"]["manifest_files"]
+    assert sum(compared) == files_in_all + 3 * len(DUMPS), "dumps come back each time"
+    assert max(compared) < files_in_all / 2
+
+
+def test_a_drill_on_a_new_machine_needs_the_passwords_alone(town: Town) -> None:
+    pc = town.host("pc")
+    pc.run("mv /var/lib/civicops/backup/manifests /root/manifests")
+    body = drill(town, "pc")[1]
+    assert (body["outcome"], body["manifest_from"]) == ("done", "repository")
+    pc.run("mv /root/manifests /var/lib/civicops/backup/manifests")
+
+
+def test_a_drill_finds_what_was_damaged(town: Town) -> None:
+    pc, vault = town.host("pc"), town.host("vault")
+    pc.run(f"head -c 3000000 /dev/urandom > {DATA}/plan.bin")
+    backup(pc)
+    pack = vault.run(f"cd /srv/backup/{TOWN}/pc/data; find . -type f -size +1000k -printf '%p\\n'").stdout.split()[0]
+    path = f"/srv/backup/{TOWN}/pc/data/{pack}"
+    vault.run(f"cp -a {path} /root/kept; printf 'xxxx' | dd of={path} bs=1 seek=5000 conv=notrunc status=none")
+    done, body = drill(town, "pc")
+    assert (done["exit_status"], done["hosts"]["pc"], body["outcome"]) == (1, "failed", "failed")
+    assert body["files"]["different"] + body["files"]["missing"] > 0
+    vault.run(f"cp -a /root/kept {path}; rm /root/kept")
+    assert drill(town, "pc")[1]["outcome"] == "done"
+
+
+def test_postgresql_is_dumped_restored_into_a_throw_away_server_and_counted(town: Town) -> None:
+    pc = town.host("pc")
+    pc.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q postgresql >/dev/null", timeout=300)
+    fill = "create table water (id int, name text); "
+    fill += "insert into water select n, 'a\\nb' || n from generate_series(1, 4000) n"
+    pc.run(
+        f"cd /; runuser -u postgres -- psql -q -c 'create database utility' && "
+        f'runuser -u postgres -- psql -q -d utility -c "{fill}"'
+    )
+    town.vars["backup_client_dumps"] = [
+        *DUMPS,
+        {"name": "utility", "kind": "postgresql", "database": "utility"},
+        {"name": "all", "kind": "postgresql"},
+    ]
+    town.write()
+    try:
+        assert run(town, "--limit", "pc")["exit_status"] == 0
+        backup(pc)
+        databases = {one["name"]: one for one in drill(town, "pc")[1]["databases"]}
+        for name in ("utility", "all"):
+            assert (databases[name]["outcome"], databases[name]["rows"]) == ("restored", 4000), databases
+        assert pc.run("pgrep -c postgres || true").stdout.strip() not in ("", "0"), "the host's own server runs on"
+        assert pc.run("ls -d /var/tmp/civicops-* 2>/dev/null || true").stdout == ""
+        pc.run("runuser -u postgres -- pg_ctlcluster 15 main stop")
+        backup(pc, good=False)
+        assert "utility: pg_dump: exit 1" in " ".join(one["text"] for one in told(town, "pc")["alarms"])
+    finally:
+        town.vars["backup_client_dumps"] = DUMPS
+        town.write()
+        run(town, "--limit", "pc")
+    backup(pc)
+    assert told(town, "pc")["alarms"] == []
+
+
 def test_a_tree_that_somebody_encrypts_is_told_and_its_canary_too(town: Town) -> None:
     pc = town.host("pc")
     backup(pc)

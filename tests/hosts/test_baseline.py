@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.hosts.conftest import MakeTown
+from tests.hosts.hardening import LOGIN
 from tests.hosts.nights import FORGET, ask_ledger, maintenance, window
 from tests.hosts.town import Spec, Town
 
@@ -103,7 +104,8 @@ def _file(path: str, line: str, **more: str) -> list[dict[str, Any]]:
 
 LOCKS: dict[str, list[dict[str, Any]]] = {
     "AllowUsers without us": _file("/etc/ssh/sshd_config.d/01-x.conf", "AllowUsers nobody", reload="ssh"),
-    "root refused": [{"id": "x-lock", "type": "sshd", "params": {"option": "permitrootlogin", "value": "no"}}],
+    # A login with a terminal gets in; those that come after it have none.
+    "sudo wants a terminal": _file("/etc/sudoers.d/zz-x", "Defaults requiretty", reload="sudo", mode="0440"),
     "no keys": [{"id": "x-lock", "type": "sshd", "params": {"option": "pubkeyauthentication", "value": "no"}}],
     "PAM refuses": _file("/etc/pam.d/sshd", "account required pam_deny.so"),
     "the daemon off": [{"id": "x-lock", "type": "service", "params": {"unit": "ssh.service", "state": "off"}}],
@@ -114,7 +116,10 @@ LOCKS: dict[str, list[dict[str, Any]]] = {
 def locked(make_town: MakeTown) -> Town:
     """A host for each way of shutting the door."""
     names = {f"lock{number}": lock for number, lock in enumerate(LOCKS)}
-    specs = {name: Spec("bookworm", vars={"baseline_own": LOCKS[lock]}) for name, lock in names.items()}
+    specs = {
+        name: Spec("bookworm", vars={"baseline_own": LOCKS[lock]} | (LOGIN if lock.startswith("sudo") else {}))
+        for name, lock in names.items()
+    }
     file = maintenance(window(jobs=["baseline"]), halt={"ring": 100, "town": 100})
     return make_town("riverton", specs, timezone="UTC", town=file)
 

@@ -23,7 +23,7 @@ from .config import Config
 
 KEPT = 10
 _BLOCK = 1 << 20
-_ENDING = ".manifest.gz"
+ENDING = ".manifest.gz"
 # path -> (size, time of change in ns, hash or None where it changed while it was saved)
 Entry = Tuple[int, int, Optional[str]]
 Manifest = Dict[str, Entry]
@@ -109,7 +109,7 @@ def changes(before: Manifest, now: Manifest) -> Changes:
 def write(folder: str, snapshot: str, manifest: Manifest, inodes: Dict[str, int]) -> Tuple[str, str]:
     """Keep a manifest; its file, and the hash of its lines, which the ledger holds. Older ones go."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    place = os.path.join(folder, f"{snapshot[:64]}{_ENDING}")
+    place = os.path.join(folder, f"{snapshot[:64]}{ENDING}")
     digest = hashlib.sha256()
     with open(place + ".new", "wb") as raw:
         with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
@@ -135,7 +135,7 @@ def _lines(manifest: Manifest) -> Iterator[bytes]:
 
 def _kept(folder: str) -> List[str]:
     """Manifests, the oldest first."""
-    names = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(_ENDING)]
+    names = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(ENDING)]
     return sorted(names, key=lambda path: os.stat(path).st_mtime_ns)
 
 
@@ -146,7 +146,7 @@ def last(folder: str) -> Tuple[Manifest, Dict[str, int]]:
         manifest = read(kept[-1]) if kept else {}
         with open(os.path.join(folder, "inodes.json"), encoding="ascii") as text:
             told = json.load(text)
-        fits = kept and os.path.basename(kept[-1]) == f"{told['snapshot'][:64]}{_ENDING}"
+        fits = kept and os.path.basename(kept[-1]) == f"{told['snapshot'][:64]}{ENDING}"
         return manifest, dict(told["inodes"]) if fits else {}
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return {}, {}
@@ -160,6 +160,15 @@ def read(path: str) -> Manifest:
             name, size, changed, digest = json.loads(line)
             found[name] = (size, changed, digest)
     return found
+
+
+def digest(path: str) -> str:
+    """The hash of a manifest's lines, as the ledger holds it. Raises OSError."""
+    found = hashlib.sha256()
+    with gzip.open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            found.update(block)
+    return found.hexdigest()
 
 
 def canary(path: str, sha256: str) -> Optional[str]:

@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright: the civicops.town authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_drill
+short_description: Prove that a host's newest backup can be restored
+version_added: 0.1.0
+author:
+  - civicops.town (@civicops)
+description:
+  - Has the repository give back what was saved, and compares each file with the hash that was taken on the host at the
+    time of the backup. Nothing of the host's own files is touched, and a drill needs no room for them.
+  - Dumps of SQLite and PostgreSQL are restored into a throw-away server and counted.
+  - The answer is a document of kind C(drill/1).
+extends_documentation_fragment:
+  - civicops.town.attributes.read_only
+  - civicops.town.document
+options:
+  whole_below:
+    description:
+      - Where all files together have at most so many bytes, every one is compared. Else a quarter of them in turn, by
+        the week, so that a weekly drill has each within 28 days.
+    type: int
+    default: 2147483648
+  turn:
+    description: Which quarter, 0 to 3; that of this week where it is not said.
+    type: int
+requirements:
+  - Python 3.9 or newer on the host, set up by M(civicops.town.backup_client)
+  - To be root there
+"""
+
+EXAMPLES = r"""
+- name: Can last night's backup be restored?
+  civicops.town.restore_drill:
+"""
+
+RETURN = r"""
+summary:
+  description: What the document says in short.
+  returned: when O(record=true)
+  type: dict
+  sample: {"outcome": "done", "equal": 8325, "seconds": 24.1}
+document:
+  description: The body of a document of kind C(drill/1).
+  returned: when O(record=false)
+  type: dict
+  contains:
+    outcome:
+      description: V(done) if all that was compared came back as it was; V(failed); V(nothing) if there was nothing.
+      type: str
+    files:
+      description: How many were compared, equal, different and missing, and how many have no hash.
+      type: dict
+    databases:
+      description: What became of each dump, with its tables and rows.
+      type: list
+      elements: dict
+"""
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._backup.drill import DrillError, hold
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "whole_below": {"type": "int", "default": 2147483648},
+            "turn": {"type": "int"},
+            "record": {"type": "bool", "default": True},  # for the action of the same name
+        },
+        supports_check_mode=True,
+    )
+    try:
+        body = hold(module.params["whole_below"], module.params["turn"])
+    except DrillError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, document=json.dumps(body, separators=(",", ":")))
+
+
+if __name__ == "__main__":
+    main()
