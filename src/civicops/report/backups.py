@@ -13,6 +13,8 @@ from civicops.report.figures import WORST_FIRST, State
 
 STALE = timedelta(days=2)
 """How old a host's word may be before it says nothing any more: backups are taken daily, and their state with them."""
+DRILL_DUE = timedelta(days=35)
+"""A restore that nobody has tried for so long is due: weekly drills have every file within 28 days, and one may fail."""
 _ALARMS_SHOWN = 8
 
 
@@ -28,6 +30,8 @@ class BackupLine:
     bytes: int | None
     keeps: int
     """How many hosts' backups lie here."""
+    drill: str
+    """What the last restore drill has shown, in words; nothing for what is a server alone."""
     alarms: list[str]
 
 
@@ -49,9 +53,11 @@ def read_backups(ledger: Ledger, inventory: Collection[str], moment: datetime) -
     if not latest:
         return None
     there = {host: entry for host, entry in latest.items() if not inventory or host in inventory}
-    bodies = ledger.bodies(list(there.values()))
+    drills = ledger.latest("drill")
+    bodies = ledger.bodies([*there.values(), *drills.values()])
+    held = {host: (entry.collected_at, bodies[entry.body]) for host, entry in drills.items() if entry.body in bodies}
     lines = [
-        _line(host, entry.collected_at, bodies[entry.body], moment)
+        _line(host, entry.collected_at, bodies[entry.body], held.get(host), moment)
         for host, entry in there.items()
         if entry.body in bodies
     ]
@@ -60,7 +66,9 @@ def read_backups(ledger: Ledger, inventory: Collection[str], moment: datetime) -
     return Backups(lines_sorted, sorted(set(inventory) - {line.host for line in set_up}))
 
 
-def _line(host: str, told_at: str, body: dict[str, Any], moment: datetime) -> BackupLine | None:
+def _line(
+    host: str, told_at: str, body: dict[str, Any], drill: tuple[str, dict[str, Any]] | None, moment: datetime
+) -> BackupLine | None:
     client, server = body["client"], body["server"]
     alarms = [f"{one['kind']}: {one['text']}" for one in body["alarms"]]
     if client is None and server is None and not alarms:
@@ -70,7 +78,9 @@ def _line(host: str, told_at: str, body: dict[str, Any], moment: datetime) -> Ba
         alarms.insert(0, f"not known since {told_at[:10]}: it was not asked")
     # What it said then is bad news still; good news grows old.
     seen = [one for one in body["alarms"] if one["kind"] != "not_seen"]
-    state: State = "bad" if seen else "unknown" if alarms else "good"
+    failed = client is not None and drill is not None and drill[1]["outcome"] != "done"
+    due = client is not None and (drill is None or moment - moment_of(drill[0]) > DRILL_DUE)
+    state: State = "bad" if seen or failed else "unknown" if alarms else "soon" if due else "good"
     complete = (client or {}).get("complete") or {}
     return BackupLine(
         host=host,
@@ -80,5 +90,23 @@ def _line(host: str, told_at: str, body: dict[str, Any], moment: datetime) -> Ba
         files=complete.get("files"),
         bytes=complete.get("bytes"),
         keeps=len(server["clients"]) if server else 0,
+        drill=_drill(drill) if client else "",
         alarms=alarms[:_ALARMS_SHOWN] + [f"and {len(alarms) - _ALARMS_SHOWN} more"] * (len(alarms) > _ALARMS_SHOWN),
     )
+
+
+def _drill(drill: tuple[str, dict[str, Any]] | None) -> str:
+    """What was given back, and when: the proof that people read."""
+    if drill is None:
+        return "never tried"
+    held, body = drill
+    files = body["files"]
+    if body["outcome"] != "done":
+        return f"failed on {held[:10]}: {body['reason'] or 'nothing came back'}"
+    told = [f"{files['equal']:,.0f} files, all equal, in {_minutes(body['restore_seconds'])}"]
+    told += [f"{one['name']}: {one['rows']:,.0f} rows" for one in body["databases"] if one["outcome"] == "restored"]
+    return f"on {held[:10]}: {'; '.join(told)}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"

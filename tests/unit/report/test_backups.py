@@ -57,6 +57,39 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
+DRILL = {
+    "outcome": "done",
+    "reason": "",
+    "host_time": None,
+    "snapshot": "ab" * 32,
+    "snapshot_time": "",
+    "newest_known": True,
+    "manifest_from": "host",
+    "manifest_sha256": "cd" * 32,
+    "everything": True,
+    "turn": None,
+    "files": {"compared": 4, "equal": 4, "different": 0, "missing": 0, "without_hash": 0, "examples": []},
+    "bytes": 5,
+    "restore_seconds": 840,
+    "took_seconds": 900,
+    "databases": [
+        {
+            "name": "payroll",
+            "kind": "postgresql",
+            "outcome": "restored",
+            "tables": 3,
+            "rows": 412331,
+            "seconds": 5,
+            "reason": "",
+        }
+    ],
+}
+
+
+def put_drill(ledger: Ledger, host: str, *, age: timedelta = timedelta(days=5), **more: Any) -> None:
+    append(ledger, "drill", host, DRILL | more, age)
+
+
 def put(ledger: Ledger, host: str, *alarms: str, age: timedelta = timedelta(hours=1), **more: Any) -> None:
     body = {
         "host_time": None,
@@ -65,9 +98,13 @@ def put(ledger: Ledger, host: str, *alarms: str, age: timedelta = timedelta(hour
         "server": None,
         "alarms": [{"kind": kind, "text": f"<b>{kind}</b> \x1b[31m"} for kind in alarms],
     } | more
-    check_body("backup-status", 1, body)
+    append(ledger, "backup-status", host, body, age)
+
+
+def append(ledger: Ledger, kind: str, host: str, body: dict[str, Any], age: timedelta) -> None:
+    check_body(kind, 1, body)
     document = Document(
-        kind="backup-status",
+        kind=kind,
         version=1,
         id=str(uuid.uuid4()),
         town="riverton",
@@ -95,6 +132,7 @@ def test_nothing_is_said_where_nobody_was_asked(ledger: Ledger) -> None:
 
 def test_good_bad_old_and_never_asked(ledger: Ledger) -> None:
     put(ledger, "good")
+    put_drill(ledger, "good")
     put(ledger, "late", "late", "timer")
     put(ledger, "old", age=timedelta(days=3))
     put(ledger, "old-and-late", "late", age=timedelta(days=3))
@@ -116,7 +154,28 @@ def test_good_bad_old_and_never_asked(ledger: Ledger) -> None:
 def test_the_newest_word_counts(ledger: Ledger) -> None:
     put(ledger, "pc", "late", age=timedelta(hours=3))
     put(ledger, "pc")
+    put_drill(ledger, "pc")
     assert [line.state for line in read(ledger, "pc").lines] == ["good"]
+
+
+def test_a_restore_that_was_never_tried_or_long_ago_is_due_and_a_failed_one_bad(ledger: Ledger) -> None:
+    for host in ("never", "long-ago", "failed", "mended", "vault"):
+        put(ledger, host, **({"client": None, "server": SERVER} if host == "vault" else {}))
+    put_drill(ledger, "long-ago", age=timedelta(days=36))
+    put_drill(ledger, "mended", outcome="failed", reason="7 files did not come back", age=timedelta(days=6))
+    put_drill(ledger, "mended")
+    put_drill(ledger, "failed", outcome="failed", reason="7 files did not come back")
+    lines = {line.host: line for line in read(ledger, "never", "long-ago", "failed", "mended", "vault").lines}
+    assert {host: line.state for host, line in lines.items()} == {
+        "never": "soon",
+        "long-ago": "soon",
+        "failed": "bad",
+        "mended": "good",
+        "vault": "good",
+    }
+    assert lines["mended"].drill == "on 2026-11-25: 4 files, all equal, in 14 minutes; payroll: 412,331 rows"
+    assert lines["failed"].drill == "failed on 2026-11-25: 7 files did not come back"
+    assert (lines["never"].drill, lines["vault"].drill) == ("never tried", "")
 
 
 def test_the_page_and_the_summary_tell_it_as_text(ledger: Ledger) -> None:
