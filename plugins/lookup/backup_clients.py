@@ -42,8 +42,11 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-SCHEDULE, DELAY, TIME_LIMIT, GRACE = "*-*-* 01:00", 3600, 21600, 3600
-"""The defaults of the role backup_client, which another host's variables don't hold; a test compares them."""
+# The defaults of the role backup_client, which another host's variables don't hold; a test compares them.
+SCHEDULE = "*-*-* 01:00"
+DELAY = 3600
+TIME_LIMIT = 21600
+GRACE = 3600  # seconds beyond these
 
 
 class LookupModule(LookupBase):

@@ -14,7 +14,7 @@ from civicops.report.figures import WORST_FIRST, State
 STALE = timedelta(days=2)
 """How old a host's word may be before it says nothing any more: backups are taken daily, and their state with them."""
 DRILL_DUE = timedelta(days=35)
-"""A restore that nobody has tried for so long is due: weekly drills have every file within 28 days, and one may fail."""
+"""A restore that was not tried for so long is due: a weekly drill has all files within 28 days, and may fail once."""
 _ALARMS_SHOWN = 8
 
 
