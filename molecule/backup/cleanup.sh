@@ -8,9 +8,9 @@ done
 rm -f civicops-backup* civicops-restic*
 systemctl daemon-reload
 systemctl reset-failed
-rm -rf /etc/civicops /usr/local/lib/civicops /var/lib/civicops/backup* /srv/backup /var/cache/civicops-restic
+rm -rf /etc/civicops /var/lib/civicops/backup* /var/lib/civicops/programs /srv/backup /var/cache/civicops-restic
 userdel backup-molecule 2>/dev/null || true
 export DEBIAN_FRONTEND=noninteractive
-apt-get -y -q purge restic rclone apache2-utils > /dev/null
+for name in restic rclone apache2-utils; do ! dpkg -s $name > /dev/null 2>&1 || apt-get -y -q purge $name > /dev/null; done
 apt-get -y -q autoremove --purge > /dev/null
 case $(hostname) in bookworm) ;; *) rm -rf /var/lib/apt/lists/* ;; esac

@@ -276,8 +276,8 @@ def _place(place: Place, params: Dict[str, Any]) -> int:
     else:
         place.absent(f"{FOLDER}/excludes")
     place.file(f"{FOLDER}/{CONFIG}", written(dict(values, canaries=canaries)).encode(), 0o600)
-    place.folder(units.LIBRARY, 0o755)
-    place.file(f"{units.LIBRARY}/backup.pyz", bundle.program(client, ("_backup", "_host_info")), 0o755)
+    place.folder(units.LIBRARY, 0o700)
+    place.file(f"{units.LIBRARY}/backup.pyz", bundle.program(client, ("_backup", "_baseline", "_host_info")), 0o755)
     service = units.client_service(sys.executable, params["time_limit"], params["memory"])
     place.file(f"{units.FOLDER}/{units.CLIENT}.service", service.encode())
     timer = units.timer("When this host is backed up", params["schedule"], params["delay"])
@@ -290,7 +290,9 @@ def _values(params: Dict[str, Any], period: int) -> Dict[str, Any]:
     names = ("paths", "excludes", "one_file_system", "change_percent", "change_files")
     dumps = [{key: value for key, value in one.items() if value is not None} for one in params["dumps"]]
     late = period + params["delay"] + params["time_limit"] + GRACE
-    return dict({name: params[name] for name in names}, dumps=dumps, period=period, late_after=late)
+    return dict(
+        {name: params[name] for name in names}, host=params["name"], dumps=dumps, period=period, late_after=late
+    )
 
 
 def _canaries(place: Place, wanted: List[str]) -> List[List[str]]:

@@ -121,7 +121,7 @@ from typing import Any, Dict, List
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.civicops.town.plugins.module_utils._backup import server, serving, units
 from ansible_collections.civicops.town.plugins.module_utils._backup.config import ConfigError, repository, written
-from ansible_collections.civicops.town.plugins.module_utils._backup.place import Place, missing
+from ansible_collections.civicops.town.plugins.module_utils._backup.place import Place, missing, unit_states
 from ansible_collections.civicops.town.plugins.module_utils._backup.schedule import period_of
 from ansible_collections.civicops.town.plugins.module_utils._baseline.files import HostError, look
 from ansible_collections.civicops.town.plugins.module_utils._host_info.context import CommandError
@@ -203,7 +203,7 @@ def _place(place: Place, params: Dict[str, Any]) -> str:
         "clients": [{"name": one["name"], "late_after": one["late"]} for one in clients],
     }
     place.file(f"{settings}/server.json", written(config).encode(), 0o600)
-    place.folder(units.LIBRARY, 0o755)
+    place.folder(units.LIBRARY, 0o700)
     place.file(f"{units.LIBRARY}/backup-server.pyz", bundle.program(server, ("_backup", "_host_info")), 0o755)
     _units(place, params, user, root, settings, anew)
     found = look(f"{settings}/authority.pem")
@@ -250,7 +250,10 @@ def _units(place: Place, params: Dict[str, Any], user: str, root: str, settings:
     new = [name for name, text in texts.items() if place.file(f"{units.FOLDER}/{name}", text.encode())]
     if anew:
         new.append(f"{serve}.service")
-    run = [f"{serve}.service", f"{job['status']}.path", f"{job['cycle']}.timer", f"{job['prune']}.timer"]
+    run = [f"{job['status']}.path", f"{job['cycle']}.timer", f"{job['prune']}.timer"]
+    # While old backups are forgotten the server is off, and comes back by itself.
+    if unit_states([f"{job['prune']}.service"]).get(f"{job['prune']}.service", ("", ""))[1] != "activating":
+        run.insert(0, f"{serve}.service")
     place.units(*run, restart=new)
 
 

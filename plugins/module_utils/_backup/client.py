@@ -14,12 +14,12 @@ import fcntl
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Dict, Iterator, List
 
 from .._host_info.context import clean, utc
 from . import dumps, kept, manifest, restic
-from .config import CONFIG, FOLDER, KEPT, Config, ConfigError, load, secrets_of, without
+from .config import CONFIG, FOLDER, KEPT, Config, ConfigError, load, place_of, secrets_of, without
 
 ASK_SECONDS = 120.0
 DUMPS, MANIFESTS = "dumps", "manifests"
@@ -56,6 +56,8 @@ def _run() -> int:
         told.update(outcome="failed", reason=_told(str(error)))
     told.update(ended_at=utc(time.time()), seconds=round(time.monotonic() - began, 1))
     kept.write(kept.ended(state, told))
+    if told["outcome"] == "complete":
+        kept.stamp()
     print(f"{told['outcome']}: {told['reason'] or told['snapshot']}", file=sys.stderr)
     for alarm in told["alarms"]:
         print(f"ALARM {alarm['kind']}: {alarm['text']}", file=sys.stderr)
@@ -74,11 +76,12 @@ def _backup(state: Dict[str, Any]) -> Dict[str, Any]:
     _tidy(folder, {dumps.file_of(one) for one in config.dumps})
     alarms += [{"kind": "dump", "text": f"{one['name']}: {one['reason']}"} for one in taken if one["outcome"] != "good"]
 
+    with suppress(restic.ResticError):  # what a backup of ours that was cut off has left; others' stay
+        restic.ask(["unlock"], ASK_SECONDS)
     if not restic.there(ASK_SECONDS):
-        if state.get("complete"):
+        if (state.get("complete") or {}).get("place") == _place():
             raise Failed("the repository is gone from the server, where there was one before: it is not made anew")
         restic.ask(["init"], ASK_SECONDS)
-    restic.ask(["unlock"], ASK_SECONDS)  # what a backup of ours that was cut off has left; others' stay
     paths = [path for path in config.paths if os.path.lexists(path)]
     lost = [path for path in config.paths if path not in paths]
     alarms += [{"kind": "path", "text": f"{_told(path)} is not there"} for path in lost]
@@ -87,6 +90,7 @@ def _backup(state: Dict[str, Any]) -> Dict[str, Any]:
         restic.excludes_file(FOLDER, config.excludes),
         one_file_system=config.one_file_system,
         tag=restic.BACKUP_TAG,
+        host=config.host,
     )
     told: Dict[str, Any] = {
         "dumps": taken,
@@ -95,7 +99,9 @@ def _backup(state: Dict[str, Any]) -> Dict[str, Any]:
         "bytes": saved.bytes,
         "added_bytes": saved.added,
         "unread": {"count": saved.unread_count, "examples": [_told(one) for one in saved.unread]},
+        "vanished": saved.vanished,
         "snapshot": saved.snapshot,
+        "place": _place(),
     }
     told.update(_manifest(config, saved.snapshot, alarms))
     failed = [one["name"] for one in taken if one["outcome"] == "failed"]
@@ -115,8 +121,10 @@ def _manifest(config: Config, snapshot: str, alarms: List[Dict[str, str]]) -> Di
     identity = str(first.get("id") or snapshot)
     now = manifest.built(nodes, before, inodes)
     place, digest = manifest.write(folder, identity, now, inodes)
-    restic.save([place], "", one_file_system=False, tag=restic.MANIFEST_TAG)
+    restic.save([place], "", one_file_system=False, tag=restic.MANIFEST_TAG, host=config.host)
     changes = manifest.changes(before, now)
+    empty = manifest.emptied(before, now, config.paths)
+    alarms += [{"kind": "path", "text": f"nothing is below {_told(path)} any more"} for path in empty]
     if before and (odd := changes.odd(config)):
         alarms.append({"kind": "changes", "text": odd})
     return {
@@ -129,6 +137,11 @@ def _manifest(config: Config, snapshot: str, alarms: List[Dict[str, str]]) -> Di
         },
         "changes": {"same": changes.same, "changed": changes.changed, "gone": changes.gone, "new": changes.new},
     }
+
+
+def _place() -> str:
+    with open(os.path.join(FOLDER, restic.REPOSITORY), encoding="utf-8") as stream:
+        return place_of(stream.read())
 
 
 def _config() -> Config:

@@ -48,6 +48,7 @@ class Config:
     excludes: Tuple[str, ...] = ()
     dumps: Tuple[Dump, ...] = ()
     canaries: Tuple[Tuple[str, str], ...] = ()  # path, sha256
+    host: str = ""  # as whose the snapshots are told
     one_file_system: bool = True
     change_percent: int = 30
     change_files: int = 50
@@ -114,6 +115,10 @@ def _dump(value: Any) -> Dump:
     command = tuple(str(word) for word in given.pop("command", ()))
     if "path" in given:
         given["path"] = _path(given["path"], f"dumps: {name}")
+    try:
+        re.compile(str(given.get("end", "")))
+    except re.error as error:
+        raise ConfigError(f"dumps: {name}: end is no regular expression: {error}") from error
     if str(given.get("database", "")).startswith("-"):
         raise ConfigError(f"dumps: {name}: a database's name does not begin with a dash")
     return Dump(name, kind, command=command, **_known(given, Dump, f"dumps: {name}"))
@@ -156,6 +161,11 @@ def repository(host: str, port: int, user: str, password: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]", host):
         raise ConfigError(f"server: {host!r:.80} is no host name and no address (IPv6 in brackets)")
     return f"rest:https://{user}:{password}@{host}:{port}/{user}/"
+
+
+def place_of(text: str) -> str:
+    """A repository's address without its password: which one it is."""
+    return re.sub(r"//[^@]*@", "//", text.strip())
 
 
 def secrets_of(text: str) -> List[str]:

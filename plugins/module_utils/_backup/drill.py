@@ -77,7 +77,7 @@ def hold(whole_below: int, turn: Optional[int] = None) -> Dict[str, Any]:
     try:
         config = load()
         state = kept.read()
-        snapshot, taken = _newest()
+        snapshot, taken = _newest(str((state["runs"] or [{}])[-1].get("snapshot")))
         wanted, source, digest = _manifest(snapshot)
     except (OSError, ValueError, restic.ResticError) as error:
         raise DrillError(printable(f"no drill: {error}")) from error
@@ -143,9 +143,14 @@ def _dump(path: str) -> bool:
     return os.path.dirname(path) == os.path.join(KEPT, DUMPS)
 
 
-def _newest() -> Tuple[str, str]:
+def _newest(last: str) -> Tuple[str, str]:
+    """The snapshot that this host has made last; where it is gone, or the host is new, the newest by its own word."""
     told = json.loads(restic.ask(["snapshots", "--json", "--tag", restic.BACKUP_TAG], _ASK)) or []
-    found = sorted((one for one in told if isinstance(one, dict)), key=lambda one: str(one.get("time")), reverse=True)
+    found = sorted(
+        (one for one in told if isinstance(one, dict)),
+        key=lambda one: (one.get("id") == last, str(one.get("time"))),
+        reverse=True,
+    )
     if not found:
         raise DrillError("there is no snapshot that could be restored")
     return str(found[0]["id"]), str(found[0]["time"])

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from typing import Any, Dict, List, Optional, Tuple
 
+from .._baseline.files import folder_of
 from .._host_info.context import COMMAND_ENVIRONMENT, clean
 from .config import Dump
 
@@ -28,7 +29,7 @@ ENDINGS = {"postgresql": "sql", "mysql": "sql", "sqlite": "sqlite", "ldap": "ldi
 ENDS = {
     "postgresql": r"-- PostgreSQL database( cluster)? dump complete",
     "mysql": r"-- Dump completed",
-    "ldap": r"(?m)^[A-Za-z;-]+:",
+    "ldap": r"^[A-Za-z;-]+:",
 }
 _LAST = 4096  # bytes that are looked at for the end
 _SAID = 2000  # bytes of what a command says
@@ -59,7 +60,7 @@ def take(dump: Dump, folder: str, last_bytes: Optional[int]) -> Dict[str, Any]:
     place = os.path.join(folder, file_of(dump))
     try:
         size = _take(dump, place)
-    except (DumpError, OSError) as error:
+    except Exception as error:  # whatever it is: the other dumps and the files are backed up all the same
         told["reason"] = clean(str(error).encode("utf-8", "replace"))[:300]
         return told
     told.update(outcome="good", bytes=size)
@@ -94,7 +95,7 @@ def _judge(dump: Dump, fresh: str) -> int:
     if size < max(1, dump.min_bytes):
         raise DumpError(f"the dump has {size} bytes; wanted are at least {max(1, dump.min_bytes)}")
     end = dump.end or ENDS.get(dump.kind, "")
-    if end and not re.search(end, last):
+    if end and not re.search(end, last, re.MULTILINE):
         raise DumpError("the dump ends before its end, though the command said that all is well")
     return size
 
@@ -122,10 +123,13 @@ def _command(dump: Dump, fresh: str) -> None:
 
 def _sqlite(dump: Dump, fresh: str) -> None:
     """By the owner of the database: it is its data, and what reads it is not root."""
-    info = os.stat(dump.path)
+    info = os.lstat(dump.path)
     if not stat.S_ISREG(info.st_mode):
-        raise DumpError(f"{dump.path} is no database file")
+        raise DumpError(f"{dump.path} is no database file; a link is not followed")
     owner = dump.user or _name(info.st_uid)
+    if info.st_uid == 0 or owner == "root":
+        with folder_of(dump.path):  # root reads nothing that somebody else could put in its place
+            pass
     between = tempfile.mkdtemp(prefix="civicops-dump-", dir="/var/tmp")
     try:
         entry = _user(owner)

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional
 
 from .config import KEPT
 
-STATE = "state.json"
+STATE, STAMP = "state.json", "last-success"
 RUNS = 60  # that are remembered
 OUTCOMES = ("complete", "incomplete", "failed", "interrupted")
 
@@ -27,7 +27,7 @@ def read(folder: str = KEPT) -> Dict[str, Any]:
         with open(os.path.join(folder, STATE), encoding="utf-8") as stream:
             found = json.load(stream)
     except FileNotFoundError:
-        return {"running": None, "runs": [], "complete": None}
+        return {"running": None, "runs": [], "complete": None, "dumps": {}}
     if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
         raise ValueError(f"{folder}/{STATE} is not what was written: is the disk whole?")
     return found
@@ -53,13 +53,18 @@ def ended(state: Dict[str, Any], run: Dict[str, Any]) -> Dict[str, Any]:
     """The state with a run that has ended."""
     runs: List[Dict[str, Any]] = [*state["runs"], run][-RUNS:]
     complete: Optional[Dict[str, Any]] = run if run["outcome"] == "complete" else state.get("complete")
-    return {"running": None, "runs": runs, "complete": complete}
+    good = {one["name"]: one["bytes"] for one in run.get("dumps", ()) if one.get("outcome") == "good"}
+    return dict(state, running=None, runs=runs, complete=complete, dumps={**state.get("dumps", {}), **good})
 
 
 def good_bytes(state: Dict[str, Any], dump: str) -> Optional[int]:
     """How large a dump was when it was good the last time."""
-    for run in reversed(state["runs"]):
-        for told in run.get("dumps", ()):
-            if told.get("name") == dump and told.get("outcome") == "good":
-                return int(told["bytes"])
-    return None
+    size = state.get("dumps", {}).get(dump)
+    return int(size) if size is not None else None
+
+
+def stamp(folder: str = KEPT) -> None:
+    """The time of the last complete backup, as the time of a file: patch nights look at it."""
+    place = os.path.join(folder, STAMP)
+    os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    os.utime(place)

@@ -10,6 +10,7 @@ manifest before, is told: so it looks when somebody encrypts it.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -70,15 +71,14 @@ def built(nodes: Iterable[Dict[str, Any]], before: Manifest, inodes: Dict[str, i
 
 
 def _entry(path: str, size: int, before: Optional[Entry], inode: Optional[int]) -> Tuple[Entry, int]:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     try:
-        handle = os.open(path, flags | getattr(os, "O_NOATIME", 0))
+        handle = _opened(path)
     except OSError:
         return (size, 0, None), 0
     with open(handle, "rb") as stream:
         info = os.fstat(handle)
         mark = info.st_ino ^ info.st_ctime_ns
-        if not stat.S_ISREG(info.st_mode) or info.st_size != size:
+        if info.st_size != size:
             return (size, info.st_mtime_ns, None), 0
         if before and before[:2] == (size, info.st_mtime_ns) and inode == mark and before[2]:
             return before, mark
@@ -89,6 +89,27 @@ def _entry(path: str, size: int, before: Optional[Entry], inode: Optional[int]) 
         if (after.st_size, after.st_mtime_ns) != (size, info.st_mtime_ns):
             return (size, after.st_mtime_ns, None), 0
         return (size, info.st_mtime_ns, digest.hexdigest()), mark
+
+
+def _opened(path: str) -> int:
+    """A handle on a regular file. What else may stand there by now, a device that acts when it is opened, is not."""
+    mark = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(mark).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", path)
+        return os.open(f"/proc/self/fd/{mark}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOATIME)
+    finally:
+        os.close(mark)
+
+
+def emptied(before: Manifest, now: Manifest, paths: Iterable[str]) -> List[str]:
+    """Paths below which there were files the time before, and now are none: a disk that is not mounted."""
+    return [
+        path
+        for path in paths
+        if any(one.startswith(f"{path.rstrip('/')}/") for one in before)
+        and not any(one.startswith(f"{path.rstrip('/')}/") for one in now)
+    ]
 
 
 def changes(before: Manifest, now: Manifest) -> Changes:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -36,6 +37,7 @@ class Saved:
     added: int
     unread: Tuple[str, ...]  # what could not be read, the first few
     unread_count: int
+    vanished: int  # files that somebody removed meanwhile, as on any day
 
 
 def command(*more: str, folder: str = FOLDER) -> List[str]:
@@ -94,9 +96,10 @@ def there(seconds: float) -> bool:
     return True
 
 
-def save(paths: Sequence[str], excludes: str, *, one_file_system: bool, tag: str) -> Saved:
+def save(paths: Sequence[str], excludes: str, *, one_file_system: bool, tag: str, host: str) -> Saved:
     """One snapshot of the paths. Raises ResticError where none was made."""
-    more = ["--one-file-system"] if one_file_system else []
+    more = ["--host", host] if host else []
+    more += ["--one-file-system"] if one_file_system else []
     more += ["--exclude-file", excludes] if excludes else []
     argv = command("backup", "--json", "--tag", tag, *more, "--", *paths)
     process = subprocess.Popen(
@@ -104,13 +107,17 @@ def save(paths: Sequence[str], excludes: str, *, one_file_system: bool, tag: str
     )
     summary: Optional[Dict[str, Any]] = None
     unread: List[str] = []
-    count, last = 0, ""
+    count, vanished, last = 0, 0, ""
     for kind, value in _messages(process):
         if kind == "summary":
             summary = value
+        elif kind == "error" and value.get("during") == "scan":
+            continue  # the estimate of how much there is; what matters is told once more
+        elif kind == "error" and _is_gone(value):
+            vanished += 1
         elif kind == "error":
             count += 1
-            unread.append(_told(value)) if len(unread) < 10 else None
+            unread += [_told(value)] if len(unread) < 10 else []
         elif kind == "":
             last = value or last
     status = process.wait()
@@ -122,7 +129,8 @@ def save(paths: Sequence[str], excludes: str, *, one_file_system: bool, tag: str
         int(summary.get("total_bytes_processed", 0)),
         int(summary.get("data_added", 0)),
         tuple(unread),
-        max(count, 1 if status == 3 else 0),
+        max(count, 1 if status == 3 and not vanished else 0),
+        vanished,
     )
 
 
@@ -138,6 +146,11 @@ def _messages(process: subprocess.Popen[bytes]) -> Iterator[Tuple[str, Any]]:
             yield str(value.get("message_type", "other")), value
         elif line.strip():
             yield "", clean(line).strip()
+
+
+def _is_gone(value: Dict[str, Any]) -> bool:
+    error = value.get("error")
+    return isinstance(error, dict) and error.get("Err") == errno.ENOENT
 
 
 def _told(value: Dict[str, Any]) -> str:

@@ -13,8 +13,10 @@ import time
 from .._host_info.context import CommandError, clean, run_command
 from .config import ConfigError
 
-_LOOKS = 15  # elapses that are looked at: a fortnight of a daily schedule, two weekends of one on working days
-_WHEN = re.compile(r"(?:Next elapse|Iter\. #\d+):\s+\w+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+_LOOKS = 900  # elapses that are looked at: five weeks of an hourly schedule
+_FAR = 35 * 86400  # seconds ahead; so the longest gap does not depend on the day of the week
+_HOUR = 3600  # the period is rounded up to whole ones, and has one for the change of the clocks
+_WHEN = re.compile(r"(?:Next elapse|Iter(?:\.|ation) #\d+):\s+\w+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 
 
 def period_of(schedule: str) -> int:
@@ -34,4 +36,7 @@ def period_of(schedule: str) -> int:
         raise ConfigError(f"schedule: systemd does not understand {schedule!r:.60}; an example: '*-*-* 01:30'")
     if len(found) < 2:
         raise ConfigError(f"schedule: {schedule!r:.60} starts once; a backup wants a time that comes back")
-    return max(later - sooner for sooner, later in zip(found, found[1:]))
+    near = [one for one in found if one <= found[0] + _FAR]
+    times = near if len(near) > 2 else found[:3]
+    longest = max(later - sooner for sooner, later in zip(times, times[1:]))
+    return (longest + _HOUR + _HOUR - 1) // _HOUR * _HOUR

@@ -26,10 +26,16 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean, utc
-from .witness import FUTURE, Told, Witness, newest
+from .witness import FUTURE, PARTIAL, Told, Witness, newest
 
-STATUS, CYCLE, METRICS, LOCK = "status.json", "cycle.json", "backup.prom", "lock"
+STATUS, CYCLE, PRUNE, LOCK = "status.json", "cycle.json", "prune.json", "lock"
+METRICS = "backup.prom"
+EXPORTER = "/var/lib/prometheus/node-exporter"
+"""Where Debian's node exporter looks for figures of others."""
 PRUNE_SECONDS = 6 * 3600.0
+ASK_SECONDS = 600.0
+CLOCK = 600.0
+READ_WITHIN = 30 * 86400.0
 EXPIRES_SOON = 30 * 86400.0
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -86,12 +92,15 @@ def status(server: Server, more: List[str]) -> int:
     lines += ["# TYPE civicops_backup_newest_seconds gauge"]
     for client in server.clients:
         count, when = newest(os.path.join(server.root, client.name))
-        late = when is None or now - when > client.late_after
+        late = when is None or not -CLOCK <= now - when <= client.late_after
         clients[client.name] = {"snapshots": count, "newest": when and utc(when), "late": late}
         labels = f'{{town="{server.town}",client="{client.name}"}}'
         lines.append(f"civicops_backup_newest_seconds{labels} {when or 0:.3f}")
-    _write(server, STATUS, json.dumps({"at": utc(now), "clients": clients}))
-    _write(server, METRICS, "\n".join(lines) + "\n", mode=0o644)
+    _write(os.path.join(server.state, STATUS), json.dumps({"at": utc(now), "clients": clients}))
+    text = "\n".join(lines) + "\n"
+    _write(os.path.join(server.state, METRICS), text, mode=0o644)
+    if os.path.isdir(EXPORTER):
+        _write(os.path.join(EXPORTER, f"civicops-backup-{server.town}.prom"), text, mode=0o644)
     return 0
 
 
@@ -109,44 +118,79 @@ def prune(server: Server, more: List[str]) -> int:
     credentials would have all the others forgotten."""
     del more
     told: List[Told] = []
+    kept = _pruned(server)
     with _alone(server), Witness(server.state, server.root) as witness:
         for client in server.clients:
-            before = witness.look(client.name)
-            if before.alarms or not before.snapshots:
-                told.append(before)
-                continue
-            wrong = _prune(server, client, witness)
-            after = witness.look(client.name, pruned=True, keep=_seconds(server.keep_within))
-            for kind, text in wrong:
-                after.alarm(kind, text)
-            told.append(after)
-    return _tell(server, told)
+            one = witness.look(client.name)
+            if one.snapshots and not [alarm for alarm in one.alarms if alarm["kind"] != PARTIAL]:
+                wrong, done = _prune(server, client, witness)
+                one = witness.look(client.name, pruned=True, keep=_seconds(server.keep_within))
+                last = utc(time.time()) if done else kept.get(client.name, {}).get("done")
+                kept[client.name] = {"at": utc(time.time()), "done": last, "alarms": wrong}
+            told.append(one)
+    names = {client.name for client in server.clients}
+    left = {name: one for name, one in kept.items() if name in names}
+    _write(os.path.join(server.state, PRUNE), json.dumps({"clients": left}))
+    return max(_tell(server, told), 1 if any(one["alarms"] for one in left.values()) else 0)
 
 
-def _prune(server: Server, client: Client, witness: Witness) -> List[Tuple[str, str]]:
-    code, said = _restic(server, client, "snapshots", "--json", "--no-lock")
-    if code:
-        return [("prune", f"the snapshots can't be listed: {said[-200:]}")]
+def _pruned(server: Server) -> Dict[str, Any]:
+    """What the prunings before have come to, by client."""
+    try:
+        with open(os.path.join(server.state, PRUNE), encoding="utf-8") as stream:
+            found = json.load(stream)["clients"]
+        return dict(found)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _prune(server: Server, client: Client, witness: Witness) -> Tuple[List[Dict[str, str]], bool]:
+    """What is wrong, and whether it was pruned. A backup that is being made is let be, and the next time will do."""
+    try:
+        wrong, waved = _odd_times(server, client, witness)
+        if wrong:
+            return [{"kind": "snapshot", "text": wrong}], False
+        if waved:
+            _restic(server, client, ASK_SECONDS, "forget", *waved)
+            witness.forget(client.name, waved)
+        _restic(server, client, ASK_SECONDS, "unlock")  # what was left behind, half an hour ago or longer
+        witness.begin_pruning(client.name)
+        # By host and tag: a manifest's path is its own, and would be the newest of its group for ever.
+        words = ("forget", "--group-by", "host,tags", "--keep-within", server.keep_within, "--prune")
+        _restic(server, client, PRUNE_SECONDS, *words)
+        return [], True
+    except Refused as error:
+        if "already locked" in str(error):
+            return [], False
+        return [{"kind": "prune", "text": str(error)[:300]}], False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [{"kind": "prune", "text": f"what restic says of it makes no sense: {error}"[:300]}], False
+
+
+def _odd_times(server: Server, client: Client, witness: Witness) -> Tuple[Optional[str], List[str]]:
+    """What is odd of a snapshot's time; and the odd ones that an administrator has let go."""
     arrivals = witness.arrivals(client.name)
-    for one in json.loads(said):
-        came = arrivals.get(str(one["id"]))
-        claimed = _claimed(str(one["time"]))
-        if came is None or claimed is None or claimed > came + FUTURE:
-            return [("snapshot", f"{one['id'][:12]} says that it is of {one['time'][:25]}; it came {utc(came or 0)}")]
-    # The server that clients reach is off: whoever has left a lock is gone.
-    code, said = _restic(server, client, "unlock", "--remove-all")
-    if code:
-        return [("prune", f"restic unlock: exit {code}: {said[-200:]}")]
-    # By host and tag: a manifest's path is its own, and would be the newest of its group for ever.
-    code, said = _restic(
-        server, client, "forget", "--group-by", "host,tags", "--keep-within", server.keep_within, "--prune"
-    )
-    return [("prune", f"restic forget: exit {code}: {said[-200:]}")] if code else []
+    waved: List[str] = []
+    for one in json.loads(_restic(server, client, ASK_SECONDS, "snapshots", "--json", "--no-lock")) or []:
+        identity, says = str(one["id"]), str(one["time"])
+        came, claimed = arrivals.get(identity), _claimed(says)
+        if came is None:
+            continue  # of this minute
+        if claimed is not None and claimed <= came + FUTURE:
+            continue
+        if not witness.waved(client.name, identity):
+            return f"{identity[:12]} says that it is of {says[:25]}; it came {utc(came)}", []
+        waved.append(identity)
+    return None, waved
 
 
-def _restic(server: Server, client: Client, *arguments: str) -> Tuple[int, str]:
+class Refused(Exception):
+    """restic has not done what was asked; the message is what it said last."""
+
+
+def _restic(server: Server, client: Client, seconds: float, *arguments: str) -> str:
     """restic as the town's own user, in the directory of one client. The password is in the environment, which that
-    user's processes alone can read; the server that is reached from outside is off meanwhile."""
+    user's processes alone can read; the server that is reached from outside is off meanwhile. Raises Refused."""
     user = pwd.getpwnam(server.user)
     with open(os.path.join(server.secrets, client.name), encoding="utf-8") as stream:
         password = stream.read().strip()
@@ -161,14 +205,15 @@ def _restic(server: Server, client: Client, *arguments: str) -> Tuple[int, str]:
             group=user.pw_gid,
             extra_groups=[],
             cwd="/",
-            timeout=PRUNE_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return 124, f"not done within {PRUNE_SECONDS:.0f} s"
+        raise Refused(f"restic {arguments[0]}: not done within {seconds:.0f} s") from None
     if done.returncode:
-        return done.returncode, clean(done.stderr[-2000:]).replace(password, "********").strip()
-    return 0, clean(done.stdout)
+        said = clean(done.stderr[-2000:]).replace(password, "********").strip()
+        raise Refused(f"restic {arguments[0]}: exit {done.returncode}: {said[-200:]}")
+    return clean(done.stdout)
 
 
 def accept(server: Server, more: List[str]) -> int:
@@ -177,7 +222,10 @@ def accept(server: Server, more: List[str]) -> int:
         print(f"name one of {', '.join(client.name for client in server.clients)}", file=sys.stderr)
         return 2
     with _alone(server), Witness(server.state, server.root) as witness:
-        print(f"{witness.accept(more[0])} files are no longer missed")
+        count = witness.accept(more[0])
+        for identity in witness.arrivals(more[0]):
+            witness.wave(more[0], identity)
+        print(f"{count} files are no longer missed; snapshots of the future go at the next pruning")
     return cycle(server, [])
 
 
@@ -196,12 +244,14 @@ def _tell(server: Server, told: List[Told]) -> int:
         }
         for alarm in one.alarms:
             print(f"ALARM {one.client} {alarm['kind']}: {alarm['text']}", file=sys.stderr)
+        if one.oldest_hash is not None and one.oldest_hash < now - READ_WITHIN:
+            one.alarm("witness", f"not all of it was read since {utc(one.oldest_hash)}")
     expires = certificate_end(server.certificate)
     alarms = []
     if expires is None or expires < now + EXPIRES_SOON:
         alarms.append({"kind": "certificate", "text": f"the certificate ends {utc(expires) if expires else 'unknown'}"})
     found = {"at": utc(now), "clients": clients, "certificate": expires and utc(expires), "alarms": alarms}
-    _write(server, CYCLE, json.dumps(found))
+    _write(os.path.join(server.state, CYCLE), json.dumps(found))
     status(server, [])
     return 1 if alarms or any(one.alarms for one in told) else 0
 
@@ -238,8 +288,7 @@ def _seconds(text: str) -> float:
     return float(sum(int(number) * (3600 if unit == "h" else days[unit] * 86400) for number, unit in parts))
 
 
-def _write(server: Server, name: str, text: str, mode: int = 0o600) -> None:
-    place = os.path.join(server.state, name)
+def _write(place: str, text: str, mode: int = 0o600) -> None:
     handle = os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with open(handle, "w", encoding="utf-8") as stream:
         stream.write(text)

@@ -104,7 +104,12 @@ def certificate(place: Place, folder: str, names: Sequence[str], gid: int) -> bo
         return True
     with tempfile.TemporaryDirectory(prefix="civicops-certificate-") as scratch:
         if not os.path.isfile(authority) or not os.path.isfile(key):
-            subject = ["-subj", "/CN=civicops.town backup authority"]
+            subject = [
+                "-subj",
+                "/CN=civicops.town backup authority",
+                "-addext",
+                "keyUsage=critical,keyCertSign,cRLSign",
+            ]
             days = ["-days", str(AUTHORITY_DAYS)]
             command(
                 ["openssl", "req", "-x509", *CURVE, *days, *subject, "-keyout", f"{scratch}/ak", "-out", f"{scratch}/a"]
@@ -138,6 +143,7 @@ def _extensions(names: Sequence[str]) -> str:
     return (
         f"subjectAltName={','.join(kinds)}\nbasicConstraints=critical,CA:FALSE\n"
         "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n"
+        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
     )
 
 

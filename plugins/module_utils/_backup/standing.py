@@ -25,6 +25,10 @@ from .units import CLIENT
 
 SERVERS = "/etc/civicops/backup-server"
 SERVER_KEPT = "/var/lib/civicops/backup-server"
+NO_REPOSITORY = "there is no repository yet"
+REMEMBERED = 8 * 86400.0
+"""Seconds for which an attack's traces are told, though the backups after it see nothing new: until somebody has asked
+once a week."""
 _SECONDS = 5.0
 _ALARMS = 100
 _TEXT = 300
@@ -82,11 +86,11 @@ def _client(alarms: List[Dict[str, str]]) -> Dict[str, Any]:
         told["running"] = printable(state["running"].get("started_at"), 40)
     told["last"] = _run(runs[-1]) if runs else None
     told["complete"] = _run(state["complete"]) if isinstance(state.get("complete"), dict) else None
-    _judge(told, config, alarms)
+    _judge(told, config, runs[:-1], alarms)
     return told
 
 
-def _judge(told: Dict[str, Any], config: Config, alarms: List[Dict[str, str]]) -> None:
+def _judge(told: Dict[str, Any], config: Config, earlier: List[Dict[str, Any]], alarms: List[Dict[str, str]]) -> None:
     """Told apart: the timer, the service, the last backup, the last complete one's age, and the server."""
     timer, service, last, complete = told["timer"], told["service"], told["last"], told["complete"]
     if timer is None or timer["enabled"] != "enabled" or timer["active"] != "active":
@@ -97,6 +101,15 @@ def _judge(told: Dict[str, Any], config: Config, alarms: List[Dict[str, str]]) -
         _alarm(alarms, last["outcome"], last["reason"] or f"the last backup is {last['outcome']}")
     for one in (last or {}).get("alarms", ()):
         _alarm(alarms, one["kind"], one["text"])
+    for run in earlier:
+        ended = _seconds(str(run.get("ended_at")))
+        if ended is None or ended < time.time() - REMEMBERED:
+            continue
+        for one in _run(run)["alarms"]:
+            if one["kind"] == "changes":
+                _alarm(alarms, "changes", f"{printable(run.get('ended_at'), 40)}: {one['text']}")
+    if complete and told["reachable_why"] == NO_REPOSITORY:
+        _alarm(alarms, "repository", "the server has no repository of this host any more")
     if complete is None:
         _alarm(alarms, "never", "there is no complete backup yet")
     else:
@@ -212,12 +225,15 @@ def reach(folder: str = FOLDER) -> Tuple[Optional[str], Optional[bool], str]:
         connection.close()
     if status in (401, 403):
         return told, False, "the backup server refuses this host's password"
-    return told, status in (200, 404), "" if status in (200, 404) else f"the backup server answers {status}"
+    if status == 404:
+        return told, True, NO_REPOSITORY
+    return told, status == 200, "" if status == 200 else f"the backup server answers {status}"
 
 
 def _server(town: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
     folder = os.path.join(SERVER_KEPT, town)
     status, cycle = _json(folder, "status.json", alarms), _json(folder, "cycle.json", alarms)
+    pruned = _dict(_json(folder, "prune.json", alarms).get("clients"))
     told: Dict[str, Any] = {"town": town, "clients": [], "certificate": None, "free_bytes": None, "serving": False}
     told["looked_at"] = printable(cycle.get("at"), 40) if cycle.get("at") else None
     told["certificate"] = printable(cycle["certificate"], 40) if cycle.get("certificate") else None
@@ -241,6 +257,8 @@ def _server(town: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
         names = []
     for name in names:
         told["clients"].append(_repository(name, status, cycle, alarms))
+        for one in _dicts(_dict(pruned.get(name)).get("alarms")):
+            _alarm(alarms, printable(one.get("kind"), 40), f"{name}: {one.get('text')}")
     return told
 
 

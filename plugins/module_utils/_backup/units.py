@@ -10,7 +10,7 @@ from typing import Sequence
 
 MARK = "# Written by civicops.town: changes are lost.\n"
 FOLDER = "/etc/systemd/system"
-LIBRARY = "/usr/local/lib/civicops"
+LIBRARY = "/var/lib/civicops/programs"
 
 CLIENT = "civicops-backup"
 
@@ -107,6 +107,7 @@ ExecStart={python} -I {LIBRARY}/backup-server.pyz {verb} {config}
 Nice=10
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
+TimeoutStartSec=12h
 NoNewPrivileges=yes
 ProtectSystem=full
 ProtectHome=yes

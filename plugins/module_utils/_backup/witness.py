@@ -18,7 +18,7 @@ import stat
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from .._host_info.context import clean_name
 
@@ -27,6 +27,11 @@ FOLDERS = ("data", "index", "keys", "snapshots")  # locks come and go
 WHOLE_CYCLE = 25 * 86400.0
 """Seconds in which each byte is read anew: five days before the 30 that are promised."""
 FUTURE = 86400.0
+SETTLED = 2 * 3600.0
+"""Seconds in which a file that was never whole may still be on its way."""
+PARTIAL = "partial"
+"""The kind of what was never whole: an upload that was cut off, which restic does not miss."""
+NEVER_WHOLE = "it was never whole"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 1 << 20
 _SCHEMA = """
@@ -37,6 +42,9 @@ CREATE TABLE IF NOT EXISTS files (
 CREATE TABLE IF NOT EXISTS snapshots (
   client TEXT NOT NULL, id TEXT NOT NULL, seen REAL NOT NULL, gone REAL, PRIMARY KEY (client, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cycles (client TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pruning (client TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accepted (
+  client TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (client, path)) WITHOUT ROWID;
 """
 
 
@@ -141,9 +149,11 @@ class Witness:
     def look(self, client: str, now: Optional[float] = None, *, pruned: bool = False, keep: float = 0.0) -> Told:
         """Look at one repository: what is there, what is gone, what was changed, and read a share of it.
 
-        After our own C(pruned) what is gone is no alarm, but snapshots younger than C(keep) seconds are.
+        After our own C(pruned) what is gone is no alarm, but snapshots younger than C(keep) seconds are; and so it is
+        where a pruning was cut off.
         """
         now = time.time() if now is None else now
+        pruned = pruned or self._in_pruning(client)
         told = Told(client)
         there = {one.path: one for one in listed(os.path.join(self.root, client))}
         self.base.execute("BEGIN IMMEDIATE")
@@ -154,12 +164,20 @@ class Witness:
             for path in due:
                 self._read(told, there[path], known.get(path), now)
             self.base.execute("INSERT OR REPLACE INTO cycles VALUES (?, ?)", (client, now))
+            self.base.execute("DELETE FROM pruning WHERE client = ?", (client,))
             self._sum(told, client)
             self.base.execute("COMMIT")
         except BaseException:
             self.base.execute("ROLLBACK")
             raise
         return told
+
+    def begin_pruning(self, client: str) -> None:
+        """From now on what goes from the repository is ours to take, until the next look."""
+        self.base.execute("INSERT OR REPLACE INTO pruning VALUES (?)", (client,))
+
+    def _in_pruning(self, client: str) -> bool:
+        return self.base.execute("SELECT 1 FROM pruning WHERE client = ?", (client,)).fetchone() is not None
 
     def _known(self, client: str) -> Dict[str, Known]:
         asked = "SELECT path, size, mtime, hashed, sha256, wrong, seen FROM files WHERE client = ?"
@@ -186,7 +204,8 @@ class Witness:
         ago, as much as is due since the last cycle."""
         due = [path for path, one in there.items() if path not in known or self._suspect(known[path], one, now)]
         row = self.base.execute("SELECT at FROM cycles WHERE client = ?", (client,)).fetchone()
-        share = min(1.0, max(0.0, now - row[0]) / WHOLE_CYCLE) if row else 0.0
+        since = row[0] if row and row[0] <= now else 0.0  # a clock that was ahead counts for nothing
+        share = min(1.0, (now - since) / WHOLE_CYCLE) if row else 0.0
         left = share * sum(one.size for one in there.values())
         rest = sorted(set(there).difference(due), key=lambda path: known[path].hashed)
         for path in rest:
@@ -199,7 +218,7 @@ class Witness:
     @staticmethod
     def _suspect(known: Known, one: Seen, now: float) -> bool:
         same = (known.size, known.mtime) == (one.size, one.mtime)
-        return not same or bool(known.wrong) or known.hashed < now - WHOLE_CYCLE
+        return not same or bool(known.wrong) or not now - WHOLE_CYCLE <= known.hashed <= now
 
     def _read(self, told: Told, one: Seen, known: Optional[Known], now: float) -> None:
         try:
@@ -211,8 +230,11 @@ class Witness:
         first = known.sha256 if known else found
         # Of the configuration alone the name says nothing: it has to stay what it was when it was seen first.
         wanted = first if one.path == "config" else os.path.basename(one.path)
-        if not wrong and (not found or found != wanted):
-            wrong = "its content is not what was written"
+        if not wrong and (not found or found != wanted) and found != self._accepted(told.client, one.path):
+            never = known is None or known.wrong == NEVER_WHOLE
+            if never and now - one.mtime / 1e9 < SETTLED:
+                return  # it may be on its way
+            wrong = NEVER_WHOLE if never else "its content is not what was written"
         row = (told.client, one.path, one.size, one.mtime, known.seen if known else now, now, first, wrong)
         self.base.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         if one.path.startswith("snapshots/"):
@@ -229,7 +251,22 @@ class Witness:
             "SELECT path, wrong FROM files WHERE client = ? AND wrong != '' ORDER BY path LIMIT 20", (client,)
         )
         for path, why in wrong:
-            told.alarm(_KINDS.get(path.partition("/")[0], "file"), f"{path[:90]}: {why}")
+            kind = PARTIAL if why == NEVER_WHOLE else _KINDS.get(path.partition("/")[0], "file")
+            told.alarm(kind, f"{path[:90]}: {why}")
+
+    def wave(self, client: str, snapshot: str) -> None:
+        """An administrator has seen this snapshot; if its time is odd it may go."""
+        self.base.execute("INSERT OR REPLACE INTO accepted VALUES (?, ?, '')", (client, f"time of {snapshot}"))
+
+    def forget(self, client: str, snapshots: Iterable[str]) -> None:
+        """These went, and were to go."""
+        for one in snapshots:
+            self.base.execute("DELETE FROM files WHERE client = ? AND path = ?", (client, f"snapshots/{one}"))
+            self.base.execute("UPDATE snapshots SET gone = 0 WHERE client = ? AND id = ?", (client, one))
+
+    def waved(self, client: str, snapshot: str) -> bool:
+        """Whether one does."""
+        return self._accepted(client, f"time of {snapshot}") is not None
 
     def arrivals(self, client: str) -> Dict[str, float]:
         """When each snapshot that is there was seen first."""
@@ -237,10 +274,26 @@ class Witness:
         return dict(self.base.execute(asked, (client,)).fetchall())
 
     def accept(self, client: str) -> int:
-        """Somebody has looked at what is wrong and lives with it: what is gone is forgotten; how much that was."""
+        """Somebody has looked at what is wrong and lives with it: what is gone is forgotten, what is another content
+        stays so; how many files that were."""
         with closing(self.base.cursor()) as cursor:
             gone = "DELETE FROM files WHERE client = ? AND wrong = 'it is gone'"
-            return int(cursor.execute(gone, (client,)).rowcount)
+            count = int(cursor.execute(gone, (client,)).rowcount)
+            for (path,) in cursor.execute(
+                "SELECT path FROM files WHERE client = ? AND wrong != ''", (client,)
+            ).fetchall():
+                try:
+                    found = sha256(os.path.join(self.root, client, path))
+                except OSError:
+                    continue
+                cursor.execute("INSERT OR REPLACE INTO accepted VALUES (?, ?, ?)", (client, path, found))
+                count += 1
+        return count
+
+    def _accepted(self, client: str, path: str) -> Optional[str]:
+        asked = "SELECT sha256 FROM accepted WHERE client = ? AND path = ?"
+        row = self.base.execute(asked, (client, path)).fetchone()
+        return str(row[0]) if row else None
 
 
 _KINDS = {"snapshots": "snapshot", "data": "pack", "index": "index", "keys": "key", "config": "config"}

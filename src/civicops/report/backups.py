@@ -78,10 +78,13 @@ def _line(
         alarms.insert(0, f"not known since {told_at[:10]}: it was not asked")
     # What it said then is bad news still; good news grows old.
     seen = [one for one in body["alarms"] if one["kind"] != "not_seen"]
+    complete = (client or {}).get("complete") or {}
+    if complete and (until := _until(client, complete)) is not None and until < moment and not stale:
+        alarms.append(f"late: the last complete backup ended {complete['ended_at']}")
+        seen.append({"kind": "late"})
     failed = client is not None and drill is not None and drill[1]["outcome"] != "done"
     due = client is not None and (drill is None or moment - moment_of(drill[0]) > DRILL_DUE)
     state: State = "bad" if seen or failed else "unknown" if alarms else "soon" if due else "good"
-    complete = (client or {}).get("complete") or {}
     return BackupLine(
         host=host,
         state=state,
@@ -93,6 +96,17 @@ def _line(
         drill=_drill(drill) if client else "",
         alarms=alarms[:_ALARMS_SHOWN] + [f"and {len(alarms) - _ALARMS_SHOWN} more"] * (len(alarms) > _ALARMS_SHOWN),
     )
+
+
+def _until(client: dict[str, Any], complete: dict[str, Any]) -> datetime | None:
+    """Until when the last complete backup is fresh, by the host's own schedule."""
+    try:
+        ended = datetime.fromisoformat(str(complete["ended_at"]))
+        if ended.tzinfo is None:
+            return None
+        return ended + timedelta(seconds=float(client["late_after_seconds"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _drill(drill: tuple[str, dict[str, Any]] | None) -> str:

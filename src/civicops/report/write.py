@@ -121,6 +121,9 @@ def summary(report: TownReport) -> list[str]:
         more = f" and {len(troubled) - 5} more" if len(troubled) > 5 else ""
         count = len(troubled)
         lines.append(f"  backups want a look on {count} {'host' if count == 1 else 'hosts'}: {', '.join(names)}{more}")
-    if not attention(report) and not troubled and report.asked:
+    if report.backups and report.backups.none_known:
+        count = len(report.backups.none_known)
+        lines.append(f"  no backup is known of {count} {'host' if count == 1 else 'hosts'}")
+    if len(lines) == 1 and report.asked:
         lines.append("  nothing that was looked at wants attention")
     return [printable(line, 400) if not line.startswith(" ") else "  " + printable(line, 400) for line in lines]

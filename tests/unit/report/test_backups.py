@@ -158,6 +158,24 @@ def test_the_newest_word_counts(ledger: Ledger) -> None:
     assert [line.state for line in read(ledger, "pc").lines] == ["good"]
 
 
+def test_what_was_fresh_when_asked_grows_late_by_itself(ledger: Ledger) -> None:
+    client = CLIENT | {"late_after_seconds": 32 * 3600}
+    put(ledger, "pc", client=client)
+    put_drill(ledger, "pc")
+    assert [line.state for line in read(ledger, "pc").lines] == ["good"]
+    found = read_backups(ledger, ["pc"], NOW + timedelta(hours=30))
+    assert found is not None
+    [line] = found.lines
+    assert (line.state, line.alarms) == ("bad", ["late: the last complete backup ended 2026-11-30T01:05:00Z"])
+
+
+@pytest.mark.parametrize("ended", ["x", "2026-11-30", "2026-11-30T01:05:00", "9999-12-31T23:59:59Z", None])
+def test_a_time_that_is_none_breaks_no_report(ledger: Ledger, ended: str | None) -> None:
+    client = CLIENT | {"late_after_seconds": 9e15, "complete": RUN | {"ended_at": ended}}
+    put(ledger, "pc", client=client)
+    render(collect(ledger, "Riverton", NOW))
+
+
 def test_a_restore_that_was_never_tried_or_long_ago_is_due_and_a_failed_one_bad(ledger: Ledger) -> None:
     for host in ("never", "long-ago", "failed", "mended", "vault"):
         put(ledger, host, **({"client": None, "server": SERVER} if host == "vault" else {}))

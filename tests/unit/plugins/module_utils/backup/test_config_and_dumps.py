@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ def test_what_is_written_is_read_back() -> None:
         ({"dumps": [{"name": "a", "kind": "command"}]}, "has no command"),
         ({"dumps": [{"name": "a", "kind": "mysql", "database": "--all"}]}, "begin with a dash"),
         ({"dumps": [{"name": "a", "kind": "ldap"}, {"name": "a", "kind": "ldap"}]}, "used twice"),
+        ({"dumps": [{"name": "a", "kind": "ldap", "end": "*** END"}]}, "end is no regular expression"),
         ({"dumps": [{"name": "a", "kind": "ldap", "seconds": -1}]}, "seconds is -1; wanted is a number"),
         ({"dumps": [{"name": "a", "kind": "ldap", "secnds": 1}]}, "there is no secnds"),
         ({"dumps": ["x"]}, "no mapping"),
@@ -117,6 +120,10 @@ def test_one_that_shrinks_is_kept_and_told(tmp_path: Path) -> None:
     assert take(tmp_path, "echo 12345", last=100, shrink_percent=100)["outcome"] == "good"
 
 
+def test_the_end_is_a_line_of_the_last(tmp_path: Path) -> None:
+    assert take(tmp_path, "echo row; echo END OF EXPORT", end="^END OF EXPORT$")["outcome"] == "good"
+
+
 def test_a_command_that_is_not_there_and_a_link_in_the_way(tmp_path: Path) -> None:
     told = dumps.take(Dump("one", "command", command=("/nowhere/x",)), str(tmp_path), None)
     assert "No such file" in told["reason"]
@@ -127,6 +134,20 @@ def test_a_command_that_is_not_there_and_a_link_in_the_way(tmp_path: Path) -> No
     assert secret.read_text() == "secret"
 
 
+@pytest.fixture
+def safe_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests lie below /tmp, which is open to all: root would read no database there."""
+    monkeypatch.setattr(dumps, "folder_of", lambda path: contextlib.nullcontext())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's own rule")
+def test_root_reads_no_database_that_somebody_could_exchange(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "x.db").execute("create table t (a)").connection.commit()
+    told = dumps.take(Dump("pay", "sqlite", path=str(tmp_path / "x.db")), str(tmp_path), None)
+    assert "open to others" in told["reason"]
+
+
+@pytest.mark.usefixtures("safe_way")
 def test_sqlite_is_copied_whole_while_somebody_writes(tmp_path: Path) -> None:
     path = tmp_path / "base ?%.db"
     base = sqlite3.connect(path)
@@ -143,12 +164,16 @@ def test_sqlite_is_copied_whole_while_somebody_writes(tmp_path: Path) -> None:
     assert copy.execute("select count(*) from pay").fetchone() == (1000,)
 
 
+@pytest.mark.usefixtures("safe_way")
 def test_what_is_no_database_is_no_dump(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("no database at all, " * 100)
     told = dumps.take(Dump("pay", "sqlite", path=str(tmp_path / "x.db")), str(tmp_path), None)
     assert (told["outcome"], "not a database" in told["reason"]) == ("failed", True)
     told = dumps.take(Dump("pay", "sqlite", path=str(tmp_path)), str(tmp_path), None)
     assert "no database file" in told["reason"]
+    (tmp_path / "link.db").symlink_to(tmp_path / "x.db")
+    told = dumps.take(Dump("pay", "sqlite", path=str(tmp_path / "link.db")), str(tmp_path), None)
+    assert "a link is not followed" in told["reason"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +195,7 @@ def test_mysql_takes_one_database_or_all() -> None:
 
 def test_what_is_remembered(tmp_path: Path) -> None:
     state = kept.read(str(tmp_path))
-    assert state == {"running": None, "runs": [], "complete": None}
+    assert state == {"running": None, "runs": [], "complete": None, "dumps": {}}
     good = {"outcome": "complete", "dumps": [{"name": "a", "outcome": "good", "bytes": 7}]}
     bad = {"outcome": "failed", "dumps": [{"name": "a", "outcome": "shrunk", "bytes": 2}]}
     for run in (good, *[bad] * (kept.RUNS - 1)):

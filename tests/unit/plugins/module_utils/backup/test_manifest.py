@@ -116,6 +116,19 @@ def test_a_tree_that_shrinks_is_told(tree: Path, tmp_path: Path) -> None:
     assert odd is not None
 
 
+def test_a_disk_that_is_not_mounted_is_told(tree: Path, tmp_path: Path) -> None:
+    before = taken(tree, tmp_path / "kept")
+    paths = [str(tree), f"{tree}/", "/nowhere"]
+    assert manifest.emptied(before, before, paths) == []
+    assert manifest.emptied(before, {}, paths) == paths[:2]
+
+
+def test_a_way_that_leads_to_a_device_by_now_opens_none(tmp_path: Path) -> None:
+    (tmp_path / "d").symlink_to("/dev")
+    told = [{"type": "file", "path": str(tmp_path / "d" / "null"), "size": 0}]
+    assert manifest.built(told, {}, {})[str(tmp_path / "d" / "null")][2] is None
+
+
 def test_old_manifests_go_and_a_broken_one_is_none(tree: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     for number in range(manifest.KEPT + 3):

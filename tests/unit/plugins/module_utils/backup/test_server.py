@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import hashlib
 import json
 import os
 import time
@@ -67,7 +68,11 @@ def test_fresh_late_and_never(config: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_repository_that_is_not_whole_is_never_pruned(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (config.parent / "srv" / "pc" / "snapshots" / HASH).write_bytes(b"no such content")
+    whole = b"a snapshot"
+    snapshot = config.parent / "srv" / "pc" / "snapshots" / hashlib.sha256(whole).hexdigest()
+    snapshot.write_bytes(whole)
+    call(monkeypatch, "cycle", config)
+    snapshot.write_bytes(b"no such content")
 
     def never(*anything: Any) -> Any:
         raise AssertionError("restic was asked")
@@ -77,6 +82,94 @@ def test_a_repository_that_is_not_whole_is_never_pruned(
     [alarm] = told(config, "cycle.json")["clients"]["pc"]["alarms"]
     assert alarm["kind"] == "snapshot"
     assert "ALARM pc snapshot" in capsys.readouterr().err
+
+
+def backed_up(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one snapshot, which the witness has seen."""
+    whole = b"a snapshot"
+    snapshot = config.parent / "srv" / "pc" / "snapshots" / hashlib.sha256(whole).hexdigest()
+    snapshot.write_bytes(whole)
+    call(monkeypatch, "cycle", config)
+    return snapshot
+
+
+def restic_says(
+    monkeypatch: pytest.MonkeyPatch, *, listing: str, refusal: str = "", takes: Path | None = None
+) -> list[str]:
+    asked: list[str] = []
+
+    def answer(one: Any, client: Any, seconds: float, *words: str) -> str:
+        asked.append(words[0])
+        if words[0] == "forget" and takes is not None:
+            takes.unlink()
+        if words[0] == "forget" and refusal:
+            raise server.Refused(refusal)
+        return listing if words[0] == "snapshots" else ""
+
+    monkeypatch.setattr(server, "_restic", answer)
+    return asked
+
+
+@pytest.mark.parametrize("listing", ["null", "[]", "{", '[{"id": 1}]', '["x"]', '{"a": 1}'])
+def test_whatever_restic_says_ends_nobody_elses_pruning(
+    config: Path, monkeypatch: pytest.MonkeyPatch, listing: str
+) -> None:
+    backed_up(config, monkeypatch)
+    restic_says(monkeypatch, listing=listing)
+    call(monkeypatch, "prune", config)
+    assert set(told(config, "prune.json")["clients"]) == {"pc"}
+    assert set(told(config, "cycle.json")["clients"]) == {"pc", "new"}
+
+
+def test_a_date_in_the_future_is_told_until_somebody_accepts_it(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = backed_up(config, monkeypatch)
+    listing = json.dumps([{"id": snapshot.name, "time": "2099-01-01T00:00:00Z"}])
+    asked = restic_says(monkeypatch, listing=listing)
+    assert call(monkeypatch, "prune", config) == 1
+    assert asked == ["snapshots"]
+    call(monkeypatch, "cycle", config)
+    [alarm] = told(config, "prune.json")["clients"]["pc"]["alarms"]
+    assert (alarm["kind"], "2099" in alarm["text"]) == ("snapshot", True)
+    call(monkeypatch, "accept", config, "pc")
+    call(monkeypatch, "prune", config)
+    assert told(config, "prune.json")["clients"]["pc"]["alarms"] == []
+    assert asked == ["snapshots", "snapshots", "forget", "unlock", "forget"], "the odd one first, and then what is old"
+
+
+def test_a_backup_that_is_being_made_is_let_be(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backed_up(config, monkeypatch)
+    restic_says(monkeypatch, listing="[]", refusal="repository is already locked by PID 1 on pc")
+    call(monkeypatch, "prune", config)
+    [one] = told(config, "prune.json")["clients"].values()
+    assert (one["done"], one["alarms"]) == (None, [])
+
+
+def test_a_pruning_that_fails_is_told_and_one_that_was_cut_off_is_no_theft(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = backed_up(config, monkeypatch)
+    pack = config.parent / "srv" / "pc" / "data" / "ab" / hashlib.sha256(b"pack").hexdigest()
+    pack.parent.mkdir(parents=True)
+    pack.write_bytes(b"pack")
+    call(monkeypatch, "cycle", config)
+    restic_says(monkeypatch, listing="[]", refusal="no space left", takes=pack)
+    assert call(monkeypatch, "prune", config) == 1
+    assert "no space left" in told(config, "prune.json")["clients"]["pc"]["alarms"][0]["text"]
+    assert told(config, "cycle.json")["clients"]["pc"]["alarms"] == []
+    with server.Witness(str(config.parent / "state"), str(config.parent / "srv")) as witness:
+        witness.begin_pruning("pc")  # and then the power goes
+    (other := snapshot.with_name(hashlib.sha256(b"other").hexdigest())).write_bytes(b"other")
+    call(monkeypatch, "cycle", config)
+    other.unlink()
+    call(monkeypatch, "cycle", config)
+    assert [one["kind"] for one in told(config, "cycle.json")["clients"]["pc"]["alarms"]] == ["snapshot"]
+
+
+def test_a_clock_that_is_ahead_makes_nothing_fresh(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = backed_up(config, monkeypatch)
+    os.utime(snapshot, (time.time() + 86400, time.time() + 86400))
+    call(monkeypatch, "status", config)
+    assert told(config, "status.json")["clients"]["pc"]["late"] is True
 
 
 def test_a_certificate_that_nobody_can_read_is_told(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +216,8 @@ Normalized form: Mon..Fri *-*-* 01:00:00
 @pytest.mark.parametrize(
     ("output", "status", "answer"),
     [
-        (OUTPUT, 0, 3 * 86400),
+        (OUTPUT, 0, 3 * 86400 + 3600),
+        (OUTPUT.replace("Iter.", "Iteration"), 0, 3 * 86400 + 3600),
         ("", 1, "does not understand"),
         ("    Next elapse: Fri 2026-12-04 01:00:00 UTC\n", 0, "starts once"),
         ("    Next elapse: never\n", 0, "does not understand"),

@@ -146,6 +146,48 @@ def test_what_our_own_pruning_takes_is_no_loss_but_a_young_snapshot_is(
     assert witness.look("pc", NOW + 93 * DAY).alarms == []
 
 
+def test_an_upload_is_waited_for_and_one_that_was_cut_off_is_told_and_accepted(
+    repository: Repository, witness: Witness
+) -> None:
+    repository.backup()
+    pack = repository.add("data")
+    whole = pack.read_bytes()
+    pack.write_bytes(whole[:100])
+    os.utime(pack, (NOW, NOW))
+    assert witness.look("pc", NOW + 60).alarms == []
+    pack.write_bytes(whole)
+    os.utime(pack, (NOW, NOW))
+    assert witness.look("pc", NOW + 120).alarms == []
+    stranded = repository.add("data")
+    stranded.write_bytes(b"half")
+    os.utime(stranded, (NOW, NOW))
+    assert witness.look("pc", NOW + 3600).alarms == []
+    for hours in (3, 4):
+        assert kinds(witness.look("pc", NOW + hours * 3600)) == ["partial"]
+    assert witness.accept("pc") == 1
+    assert witness.look("pc", NOW + 5 * 3600).alarms == []
+    stranded.write_bytes(b"other")
+    assert kinds(witness.look("pc", NOW + 6 * 3600)) == ["pack"], "what was accepted is that content and no other"
+
+
+def test_a_pruning_that_was_cut_off_has_taken_what_is_gone(repository: Repository, witness: Witness) -> None:
+    repository.backup()
+    witness.look("pc", NOW)
+    witness.begin_pruning("pc")
+    for pack in list((repository.path / "data").rglob("*/*")):
+        pack.unlink()
+    assert witness.look("pc", NOW + 3600).alarms == []
+    next((repository.path / "index").iterdir()).unlink()
+    assert kinds(witness.look("pc", NOW + 7200)) == ["index"], "once, and not for ever"
+
+
+def test_a_clock_that_was_ahead_has_everything_read_again(repository: Repository, witness: Witness) -> None:
+    repository.backup()
+    witness.look("pc", NOW + 400 * DAY)
+    told = witness.look("pc", NOW)
+    assert told.hashed_bytes == told.bytes
+
+
 def test_keys_and_configuration_are_never_ours_to_take(repository: Repository, witness: Witness) -> None:
     repository.backup()
     witness.look("pc", NOW)
