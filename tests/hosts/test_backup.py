@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -175,7 +176,8 @@ def test_hosts_back_themselves_up_and_it_is_known_at_once_and_restored(town: Tow
 
 def test_an_attacker_with_root_on_a_client_deletes_nothing_and_sees_nobody_elses(town: Town) -> None:
     pc = town.host("pc")
-    backup(pc)
+    for _ in range(2):  # so that there is something to forget
+        backup(pc)
     before = files(town, "pc", ".")
     newest = files(town, "pc", "snapshots")[-1]
     for arguments in (
@@ -332,6 +334,7 @@ def test_a_drill_finds_what_was_damaged(town: Town) -> None:
     assert drill(town, "pc")[1]["outcome"] == "done"
 
 
+@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="installs a server: set CIVICOPS_LONG=1")
 def test_postgresql_is_dumped_restored_into_a_throw_away_server_and_counted(town: Town) -> None:
     pc = town.host("pc")
     pc.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q postgresql >/dev/null", timeout=300)

@@ -16,7 +16,7 @@ from tests.hosts.picture import Picture, Times, changed_by_a_ping, differing, pi
 from tests.hosts.town import Spec, Town
 
 RELEASES = ("bullseye", "bookworm", "trixie")
-QUICK = "town-minimum"  # the one that each machine gets
+# The default profile is gone through on all three by Molecule's scenario `baseline`, in CI too.
 LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes five minutes: set CIVICOPS_LONG=1")
 TOUCHED = ("/boot", "/etc", "/home", "/opt", "/root", "/usr/share/pam-configs", "/var/lib/pam")
 # A package's users stay when it goes, as Debian's policy has it.
@@ -68,9 +68,8 @@ def test_an_audit_changes_no_file(town: Town) -> None:
     assert {path: what for path, what in changed.items() if path not in logins} == {}
 
 
-@pytest.mark.parametrize(
-    "profile", [pytest.param(one["id"], marks=[] if one["id"] == QUICK else LONG) for one in profiles()]
-)
+@LONG
+@pytest.mark.parametrize("profile", [one["id"] for one in profiles()])
 def test_a_profile_is_predicted_enforced_once_and_put_back(town: Town, profile: str) -> None:
     before: dict[str, Picture] = {}
     logins: dict[str, set[str]] = {}
