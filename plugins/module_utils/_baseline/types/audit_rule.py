@@ -154,6 +154,9 @@ def _parts(option: str, value: str) -> FrozenSet[Tuple[str, str]]:
         return frozenset({("-F", f"path={value.rstrip('/')}")})
     if option == "-p" or (option == "-F" and value.startswith("perm=")):
         return frozenset({("-F", "perm=" + "".join(sorted(value.rpartition("=")[2])))})
+    if option == "-C":  # auditctl -l tells the two sides in an order of its own
+        sides = re.fullmatch(r"([a-z]+)(!?=)([a-z]+)", value)
+        return frozenset({(option, sides[2].join(sorted((sides[1], sides[3]))) if sides else value)})
     if option == "-F" and value.startswith("dir="):
         return frozenset({("-F", f"path={value[4:].rstrip('/')}")})
     return frozenset({(option, "auid!=unset" if value in UNSET else value)})

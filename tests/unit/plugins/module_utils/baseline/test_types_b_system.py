@@ -320,6 +320,10 @@ def test_audit_rule_that_can_not_be(audit: Bed) -> None:
             "-a exit,always -S a -S b -F auid>=1000 -F auid!=4294967295",
             "-a always,exit -F auid!=-1 -F auid>=1000 -S b,a",
         ),
+        (
+            "-a always,exit -S execve -C euid!=uid -F auid!=unset",
+            "-a always,exit -S execve -C uid!=euid -F auid!=-1 -F key=x",
+        ),
         ("-a always,exit -S all -F path=/x -F perm=x", "-a always,exit -F path=/x -F perm=x"),
     ],
 )
