@@ -403,7 +403,10 @@ def test_timer_service_password_and_server_are_told_apart(town: Town) -> None:
     pc.run("systemctl start civicops-backup.timer")
 
     vault.run(f"systemctl stop civicops-restic-{TOWN}.service")
+    pc.run(f"echo x >> {CANARY}")
     backup(pc, good=False)
+    assert CANARY in alarms(told(town, "pc"))["canary"], "what was found before a step fails is told all the same"
+    pc.run(f"sed -i '$d' {CANARY}")
     body = told(town, "pc")
     assert {"server", "failed", "service"} <= set(alarms(body))
     assert "can't be reached" in alarms(body)["server"]

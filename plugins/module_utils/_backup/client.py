@@ -51,7 +51,7 @@ def _run() -> int:
     began = time.monotonic()
     told = dict(run, outcome="failed", reason="", alarms=[], dumps=[], snapshot=None)
     try:
-        told.update(_backup(state))
+        _backup(state, told)
     except (Failed, restic.ResticError, ConfigError, OSError, ValueError) as error:
         told.update(outcome="failed", reason=_told(str(error)))
     told.update(ended_at=utc(time.time()), seconds=round(time.monotonic() - began, 1))
@@ -64,15 +64,16 @@ def _run() -> int:
     return 0 if told["outcome"] == "complete" else 1
 
 
-def _backup(state: Dict[str, Any]) -> Dict[str, Any]:
+def _backup(state: Dict[str, Any], told: Dict[str, Any]) -> None:
+    """Back up, and tell what came of it; what was found before a step fails stays told."""
     config = _config()
-    alarms: List[Dict[str, str]] = []
+    alarms: List[Dict[str, str]] = told["alarms"]
     for path, sha256 in config.canaries:
         if wrong := manifest.canary(path, sha256):
             alarms.append({"kind": "canary", "text": _told(wrong)})
     folder = os.path.join(KEPT, DUMPS)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    taken = [dumps.take(one, folder, kept.good_bytes(state, one.name)) for one in config.dumps]
+    taken = told["dumps"] = [dumps.take(one, folder, kept.good_bytes(state, one.name)) for one in config.dumps]
     _tidy(folder, {dumps.file_of(one) for one in config.dumps})
     alarms += [{"kind": "dump", "text": f"{one['name']}: {one['reason']}"} for one in taken if one["outcome"] != "good"]
 
@@ -92,24 +93,21 @@ def _backup(state: Dict[str, Any]) -> Dict[str, Any]:
         tag=restic.BACKUP_TAG,
         host=config.host,
     )
-    told: Dict[str, Any] = {
-        "dumps": taken,
-        "alarms": alarms,
-        "files": saved.files,
-        "bytes": saved.bytes,
-        "added_bytes": saved.added,
-        "unread": {"count": saved.unread_count, "examples": [_told(one) for one in saved.unread]},
-        "vanished": saved.vanished,
-        "snapshot": saved.snapshot,
-        "place": _place(),
-    }
+    told.update(
+        files=saved.files,
+        bytes=saved.bytes,
+        added_bytes=saved.added,
+        unread={"count": saved.unread_count, "examples": [_told(one) for one in saved.unread]},
+        vanished=saved.vanished,
+        snapshot=saved.snapshot,
+        place=_place(),
+    )
     told.update(_manifest(config, saved.snapshot, alarms))
     failed = [one["name"] for one in taken if one["outcome"] == "failed"]
     reasons = [f"the dump {name} failed" for name in failed] + [f"{_told(path)} is not there" for path in lost]
     if saved.unread_count:
         reasons.append(f"{saved.unread_count} files could not be read")
     told.update(outcome="incomplete" if reasons else "complete", reason="; ".join(reasons)[:300])
-    return told
 
 
 def _manifest(config: Config, snapshot: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
