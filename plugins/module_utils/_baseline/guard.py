@@ -37,6 +37,7 @@ STATE, CONFIRMED, UNDONE = "guard.json", "confirmed", "undone"
 ARMED = "/var/lib/civicops/armed"
 UNIT = "civicops-baseline-undo.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
+UNIT_LINK = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
 _UNIT_TEXT = """# Of civicops.town: takes back what nobody has confirmed, where the host was restarted meanwhile.
 [Unit]
 Description=Take back unconfirmed changes of a hardening run
@@ -220,10 +221,13 @@ def _disarm(folder: str) -> None:
     with suppress(FileNotFoundError):
         if files.look(ARMED) is not None:
             os.unlink(ARMED)
-    if os.path.lexists(UNIT_PATH):
+    if os.path.lexists(UNIT_PATH) or os.path.lexists(UNIT_LINK):
         with suppress(HostError):
             _command(["systemctl", "--quiet", "disable", UNIT])
-        files.take_away(UNIT_PATH)
+        # A systemd that is shutting down refuses that, and nobody could do it once the unit is gone.
+        for path in (UNIT_LINK, UNIT_PATH):
+            if os.path.lexists(path):
+                files.take_away(path)
         with suppress(HostError):
             _command(["systemctl", "daemon-reload"])
     if "number" in state:
