@@ -19,6 +19,7 @@ description:
   - A host that is not set up for backups answers so.
   - The answer is a document of kind C(backup-status/1).
 extends_documentation_fragment:
+  - civicops.town.attributes
   - civicops.town.attributes.read_only
   - civicops.town.document
 options:

@@ -17,6 +17,7 @@ description:
   - Dumps of SQLite and PostgreSQL are restored into a throw-away server and counted.
   - The answer is a document of kind C(drill/1).
 extends_documentation_fragment:
+  - civicops.town.attributes
   - civicops.town.attributes.read_only
   - civicops.town.document
 options:

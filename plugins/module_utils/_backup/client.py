@@ -38,7 +38,7 @@ def main() -> int:
         with _alone():
             return _run()
     except (Failed, ConfigError, ValueError, OSError) as error:
-        print(f"no backup: {_told(str(error))}", file=sys.stderr)
+        sys.stderr.write(f"no backup: {_told(str(error))}\n")
         return 1
 
 
@@ -58,9 +58,9 @@ def _run() -> int:
     kept.write(kept.ended(state, told))
     if told["outcome"] == "complete":
         kept.stamp()
-    print(f"{told['outcome']}: {told['reason'] or told['snapshot']}", file=sys.stderr)
+    sys.stderr.write(f"{told['outcome']}: {told['reason'] or told['snapshot']}\n")
     for alarm in told["alarms"]:
-        print(f"ALARM {alarm['kind']}: {alarm['text']}", file=sys.stderr)
+        sys.stderr.write(f"ALARM {alarm['kind']}: {alarm['text']}\n")
     return 0 if told["outcome"] == "complete" else 1
 
 

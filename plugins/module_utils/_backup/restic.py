@@ -136,8 +136,7 @@ def save(paths: Sequence[str], excludes: str, *, one_file_system: bool, tag: str
 
 def _messages(process: subprocess.Popen[bytes]) -> Iterator[Tuple[str, Any]]:
     """(kind, message) of each line; what is no JSON has the kind "" and is text."""
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    for line in process.stdout:
+    for line in process.stdout or ():
         try:
             value = json.loads(line)
         except ValueError:
@@ -170,16 +169,15 @@ def nodes(snapshot: str) -> Iterator[Dict[str, Any]]:
         env=environment(),
         cwd="/",
     )
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101 - they were asked for
     try:
-        for line in process.stdout:
+        for line in process.stdout or ():
             try:
                 value = json.loads(line)
             except ValueError:
                 continue
             if isinstance(value, dict):
                 yield value
-        said = process.stderr.read()
+        said = process.stderr.read() if process.stderr else b""
         if process.wait():
             raise ResticError(last_words(said) or "restic ls failed")
     finally:

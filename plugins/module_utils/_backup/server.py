@@ -75,7 +75,7 @@ def main() -> int:
     os.umask(0o077)
     verb, path, *more = sys.argv[1:] or ["", ""]
     if verb not in _VERBS:
-        print(f"usage: server.pyz {'|'.join(_VERBS)} CONFIG", file=sys.stderr)
+        sys.stderr.write(f"usage: server.pyz {'|'.join(_VERBS)} CONFIG\n")
         return 2
     server = Server.read(path)
     os.makedirs(server.state, mode=0o700, exist_ok=True)
@@ -219,13 +219,13 @@ def _restic(server: Server, client: Client, seconds: float, *arguments: str) -> 
 def accept(server: Server, more: List[str]) -> int:
     """An administrator has looked at what is gone, and goes on without it."""
     if len(more) != 1 or more[0] not in {client.name for client in server.clients}:
-        print(f"name one of {', '.join(client.name for client in server.clients)}", file=sys.stderr)
+        sys.stderr.write(f"name one of {', '.join(client.name for client in server.clients)}\n")
         return 2
     with _alone(server), Witness(server.state, server.root) as witness:
         count = witness.accept(more[0])
         for identity in witness.arrivals(more[0]):
             witness.wave(more[0], identity)
-        print(f"{count} files are no longer missed; snapshots of the future go at the next pruning")
+        sys.stdout.write(f"{count} files are no longer missed; snapshots of the future go at the next pruning\n")
     return cycle(server, [])
 
 
@@ -243,7 +243,7 @@ def _tell(server: Server, told: List[Told]) -> int:
             "alarms": one.alarms,
         }
         for alarm in one.alarms:
-            print(f"ALARM {one.client} {alarm['kind']}: {alarm['text']}", file=sys.stderr)
+            sys.stderr.write(f"ALARM {one.client} {alarm['kind']}: {alarm['text']}\n")
         if one.oldest_hash is not None and one.oldest_hash < now - READ_WITHIN:
             one.alarm("witness", f"not all of it was read since {utc(one.oldest_hash)}")
     expires = certificate_end(server.certificate)
