@@ -19,6 +19,10 @@ options:
     required: true
     type: list
     elements: str
+  later:
+    description: Seconds by which backups come later than they are made, as those of a second copy do.
+    type: int
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -53,13 +57,14 @@ class LookupModule(LookupBase):
     """`query('civicops.town.backup_clients', 'payroll1', ...)`."""
 
     def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
+        later = int(kwargs.pop("later", 0))
         if kwargs:
-            raise AnsibleLookupError("civicops.town.backup_clients takes no options")
+            raise AnsibleLookupError(f"civicops.town.backup_clients has no option {min(kwargs)}; there is: later")
         hosts = (variables or {})["hostvars"]
-        return [self._client(str(name), hosts[name]) for name in terms]
+        return [self._client(str(name), hosts[name], later) for name in terms]
 
     @staticmethod
-    def _client(name: str, given: Any) -> dict[str, Any]:
+    def _client(name: str, given: Any, later: int) -> dict[str, Any]:
         secrets = (given.get("backup_secrets") or {}).get(name) or {}
         found: dict[str, Any] = {"name": str(given.get("backup_client_name") or name)}
         for kind in ("server", "repository"):
@@ -77,5 +82,5 @@ class LookupModule(LookupBase):
         return {
             **found,
             "schedule": str(given.get("backup_client_schedule") or SCHEDULE),
-            "late_after": sum(seconds) + GRACE,
+            "late_after": sum(seconds) + GRACE + later,
         }

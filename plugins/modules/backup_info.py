@@ -26,6 +26,23 @@ options:
   town:
     description: The town whose repositories are told of, on a backup server.
     type: str
+  escrow:
+    description:
+      - What is known of the copy of the host's repository password that is kept elsewhere. Where the seal is not that
+        of the password in use, that is told.
+    type: dict
+    suboptions:
+      seal:
+        description: As C(civicops seal) prints it for the password that somebody has typed from that copy.
+        type: str
+        required: true
+      checked:
+        description: The day of that.
+        type: str
+        required: true
+      place:
+        description: Where the copy is, for people.
+        type: str
 requirements:
   - Python 3.9 or newer on the host
   - To be root there; others learn nothing, and the document says so
@@ -70,11 +87,19 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "town": {"type": "str"},
+            "escrow": {
+                "type": "dict",
+                "options": {
+                    "seal": {"type": "str", "required": True},
+                    "checked": {"type": "str", "required": True},
+                    "place": {"type": "str"},
+                },
+            },
             "record": {"type": "bool", "default": True},  # for the action of the same name
         },
         supports_check_mode=True,
     )
-    body = standing(module.params["town"])
+    body = standing(module.params["town"], module.params["escrow"])
     module.exit_json(changed=False, document=json.dumps(body, separators=(",", ":")))
 
 

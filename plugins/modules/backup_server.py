@@ -86,6 +86,25 @@ options:
     description: When that is done. Backups are refused meanwhile.
     type: str
     default: "Sun *-*-* 13:00"
+  copy:
+    description:
+      - A second server, set up by this module too, to which everything is brought within the hour. What was forgotten
+        or deleted here stays there, for as long as that server keeps it.
+      - It wants restic 0.14 or newer here, as Debian 12 has it.
+    type: dict
+    suboptions:
+      server:
+        description: Its name or address, as its certificate has it.
+        type: str
+        required: true
+      port:
+        description: The town's port there.
+        type: int
+        default: 8000
+      authority:
+        description: What its certificate is checked against, PEM; empty in check mode where there is none yet.
+        type: str
+        required: true
 requirements:
   - Python 3.9 or newer and systemd on the host
   - restic, rclone, openssl and htpasswd (of Debian's C(apache2-utils)) on the host
@@ -115,14 +134,14 @@ authority:
 """
 
 import re
-import sys
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.civicops.town.plugins.module_utils._backup import server, serving, units
 from ansible_collections.civicops.town.plugins.module_utils._backup.config import ConfigError, repository, written
-from ansible_collections.civicops.town.plugins.module_utils._backup.place import Place, missing, unit_states
+from ansible_collections.civicops.town.plugins.module_utils._backup.place import Place, command, missing
 from ansible_collections.civicops.town.plugins.module_utils._backup.schedule import period_of
+from ansible_collections.civicops.town.plugins.module_utils._backup.server_config import Client, Server
 from ansible_collections.civicops.town.plugins.module_utils._baseline.files import HostError, look
 from ansible_collections.civicops.town.plugins.module_utils._host_info.context import CommandError
 from ansible_collections.civicops.town.plugins.module_utils._host_work import bundle
@@ -139,6 +158,11 @@ def main() -> None:
         "schedule": {"type": "str", "required": True},
         "late_after": {"type": "int", "default": 28800},
     }
+    second = {
+        "server": {"type": "str", "required": True},
+        "port": {"type": "int", "default": 8000},
+        "authority": {"type": "str", "required": True},
+    }
     module = AnsibleModule(
         argument_spec={
             "town": {"type": "str", "required": True},
@@ -150,6 +174,7 @@ def main() -> None:
             "clients": {"type": "list", "elements": "dict", "required": True, "options": client},
             "keep_within": {"type": "str", "default": "90d"},
             "prune_schedule": {"type": "str", "default": "Sun *-*-* 13:00"},
+            "copy": {"type": "dict", "options": second},
         },
         supports_check_mode=True,
     )
@@ -177,6 +202,8 @@ def _place(place: Place, params: Dict[str, Any]) -> str:
             place.touched.append(lacking)  # the packages are not there yet
             return ""
         raise HostError(f"{lacking} is not on the host; the role backup_server installs it")
+    if params["copy"] and (old := _too_old()):
+        raise HostError(f"{old} copies to no other server; that wants 0.14 or newer, as Debian 12 has it")
     user = params["user"] or f"backup-{town}"
     uid, gid = serving.user(place, user)
     root, settings, kept = f"{params['root']}/{town}", f"{SETTINGS}/{town}", f"{KEPT}/{town}"
@@ -200,14 +227,23 @@ def _place(place: Place, params: Dict[str, Any]) -> str:
         "secrets": f"{kept}/secrets",
         "certificate": f"{settings}/server.pem",
         "keep_within": params["keep_within"],
+        **serving.second(place, params["copy"], clients, settings, kept),
         "clients": [{"name": one["name"], "late_after": one["late"]} for one in clients],
     }
     place.file(f"{settings}/server.json", written(config).encode(), 0o600)
     place.folder(units.LIBRARY, 0o700)
     place.file(f"{units.LIBRARY}/backup-server.pyz", bundle.program(server, ("_backup", "_host_info")), 0o755)
-    _units(place, params, user, root, settings, anew)
-    found = look(f"{settings}/authority.pem")
-    return found.content.decode() if found else ""
+    found = [Client(one["name"], one["late"]) for one in clients]
+    _units(place, params, Server(**dict(config, clients=tuple(found))), settings, anew)
+    authority = look(f"{settings}/authority.pem")
+    return authority.content.decode() if authority else ""
+
+
+def _too_old() -> str:
+    """restic's version where it can't copy from a repository whose password is of its own; else nothing."""
+    said = command(["restic", "version"])
+    found = re.match(r"restic (\d+)\.(\d+)", said)
+    return "" if found and (int(found[1]), int(found[2])) >= (0, 14) else said.strip()[:40] or "this restic"
 
 
 def _clients(params: Dict[str, Any]) -> List[Dict[str, Any]]:
@@ -221,40 +257,24 @@ def _clients(params: Dict[str, Any]) -> List[Dict[str, Any]]:
     return found
 
 
-def _units(place: Place, params: Dict[str, Any], user: str, root: str, settings: str, anew: bool) -> None:
-    town, python, config = params["town"], sys.executable, f"{settings}/server.json"
-    serve = f"civicops-restic-{town}"
-    job = {verb: f"civicops-backup-{verb}-{town}" for verb in ("status", "cycle", "prune")}
+def _rclone(params: Dict[str, Any], settings: str, root: str) -> List[str]:
     address = params["address"]
     listen = f"[{address}]" if ":" in address and not address.startswith("[") else address
-    rclone = ["/usr/bin/rclone", "--config", f"{settings}/rclone.conf", "serve", "restic", "--append-only"]
-    rclone += ["--private-repos", "--htpasswd", f"{settings}/htpasswd", "--cert", f"{settings}/server.pem"]
-    rclone += ["--key", f"{settings}/server.key", "--addr", f"{listen}:{params['port']}", root]
+    words = ["/usr/bin/rclone", "--config", f"{settings}/rclone.conf", "serve", "restic", "--append-only"]
+    words += ["--private-repos", "--htpasswd", f"{settings}/htpasswd", "--cert", f"{settings}/server.pem"]
+    return [*words, "--key", f"{settings}/server.key", "--addr", f"{listen}:{params['port']}", root]
+
+
+def _units(place: Place, params: Dict[str, Any], kept: Server, settings: str, anew: bool) -> None:
+    named = units.ServerUnits(kept.town)
     place.file(f"{settings}/rclone.conf", b"# No remotes: the town's directory alone is served.\n")
-    # What is reached from outside is off while the repositories' passwords are in use.
-    apart = f"Conflicts={serve}.service\nAfter={serve}.service\n"
-    back = f"ExecStopPost=+/usr/bin/systemctl --no-block start {serve}.service\n"
-    texts = {
-        f"{serve}.service": units.server_service(user, rclone, root),
-        f"{job['status']}.service": units.server_job("How fresh backups are", python, "status", config),
-        f"{job['status']}.path": units.watch(
-            "Look when a backup comes",
-            [f"{root}/{one['name']}/snapshots" for one in params["clients"]],
-            f"{job['status']}.service",
-        ),
-        f"{job['cycle']}.service": units.server_job("Whether backups are whole", python, "cycle", config),
-        f"{job['cycle']}.timer": units.timer("When backups are looked at", "hourly", 300),
-        f"{job['prune']}.service": units.server_job("Forget old backups", python, "prune", config, apart) + back,
-        f"{job['prune']}.timer": units.timer("When old backups go", params["prune_schedule"], 600),
-    }
+    config, rclone = f"{settings}/server.json", _rclone(params, settings, kept.root)
+    texts = named.texts(kept, rclone, config, params["prune_schedule"])
     new = [name for name, text in texts.items() if place.file(f"{units.FOLDER}/{name}", text.encode())]
-    if anew:
-        new.append(f"{serve}.service")
-    run = [f"{job['status']}.path", f"{job['cycle']}.timer", f"{job['prune']}.timer"]
-    # While old backups are forgotten the server is off, and comes back by itself.
-    if unit_states([f"{job['prune']}.service"]).get(f"{job['prune']}.service", ("", ""))[1] != "activating":
-        run.insert(0, f"{serve}.service")
-    place.units(*run, restart=new)
+    if not kept.copy_to:
+        place.no_unit(named.job("copy", "timer"))
+        place.absent(f"{units.FOLDER}/{named.job('copy')}")
+    place.units(*named.to_run(kept), restart=[*new, named.serve] if anew else new)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 import os
 from typing import Any, Dict, List, Optional
 
+from . import written
 from .config import KEPT
 
 STATE, STAMP = "state.json", "last-success"
@@ -35,18 +36,7 @@ def read(folder: str = KEPT) -> Dict[str, Any]:
 
 def write(state: Dict[str, Any], folder: str = KEPT) -> None:
     """Whole or not at all, and there after a power cut."""
-    place = os.path.join(folder, STATE)
-    handle = os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(handle, "w", encoding="utf-8") as stream:
-        json.dump(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(place + ".new", place)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    written.write(os.path.join(folder, STATE), json.dumps(state))
 
 
 def ended(state: Dict[str, Any], run: Dict[str, Any]) -> Dict[str, Any]:

@@ -93,6 +93,14 @@ class Place:
                 self._tell(name, "runs with the old settings\n", "runs with the new settings\n")
                 self._do("restart", name)
 
+    def no_unit(self, name: str) -> None:
+        """A unit of ours that is not wanted any more is off, and gone."""
+        path = f"/etc/systemd/system/{name}"
+        if os.path.lexists(path):
+            if not self.check:
+                _systemctl("disable", "--now", name)
+            self.absent(path)
+
     def _do(self, verb: str, name: str) -> None:
         if not self.check:
             _systemctl(verb, name)

@@ -7,6 +7,7 @@
 server.pyz status CONFIG      how fresh: by the names of files alone, in an instant
 server.pyz cycle CONFIG       whole? What is new is read, and of the rest a share
 server.pyz prune CONFIG       forget what is older than the town keeps, and read what remains
+server.pyz copy CONFIG        bring what is new to the second server
 server.pyz accept CONFIG CLIENT
 """
 
@@ -22,11 +23,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean, utc
+from . import copies
+from .server_config import Client, Server
 from .witness import FUTURE, PARTIAL, Told, Witness, newest
+from .written import write
 
 STATUS, CYCLE, PRUNE, LOCK = "status.json", "cycle.json", "prune.json", "lock"
 METRICS = "backup.prom"
@@ -38,36 +41,6 @@ CLOCK = 600.0
 READ_WITHIN = 30 * 86400.0
 EXPIRES_SOON = 30 * 86400.0
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
-
-
-@dataclass(frozen=True)
-class Client:
-    """One host whose backups lie here."""
-
-    name: str
-    late_after: float  # seconds from its newest snapshot
-
-
-@dataclass(frozen=True)
-class Server:
-    """One town's server, as the role has written it."""
-
-    town: str
-    user: str
-    root: str
-    state: str
-    secrets: str
-    certificate: str
-    keep_within: str
-    clients: Tuple[Client, ...]
-
-    @classmethod
-    def read(cls, path: str) -> Server:
-        """From its file. Raises OSError, ValueError."""
-        with open(path, encoding="utf-8") as stream:
-            values = json.load(stream)
-        clients = tuple(Client(str(one["name"]), float(one["late_after"])) for one in values.pop("clients"))
-        return cls(clients=clients, **{name: str(values[name]) for name in cls.__dataclass_fields__ if name in values})
 
 
 def main() -> int:
@@ -91,16 +64,16 @@ def status(server: Server, more: List[str]) -> int:
     lines = ["# HELP civicops_backup_newest_seconds When the newest snapshot came, in seconds since 1970."]
     lines += ["# TYPE civicops_backup_newest_seconds gauge"]
     for client in server.clients:
-        count, when = newest(os.path.join(server.root, client.name))
+        count, when = newest(server.repository(client))
         late = when is None or not -CLOCK <= now - when <= client.late_after
         clients[client.name] = {"snapshots": count, "newest": when and utc(when), "late": late}
         labels = f'{{town="{server.town}",client="{client.name}"}}'
         lines.append(f"civicops_backup_newest_seconds{labels} {when or 0:.3f}")
-    _write(os.path.join(server.state, STATUS), json.dumps({"at": utc(now), "clients": clients}))
+    write(os.path.join(server.state, STATUS), json.dumps({"at": utc(now), "clients": clients}))
     text = "\n".join(lines) + "\n"
-    _write(os.path.join(server.state, METRICS), text, mode=0o644)
+    write(os.path.join(server.state, METRICS), text, mode=0o644)
     if os.path.isdir(EXPORTER):
-        _write(os.path.join(EXPORTER, f"civicops-backup-{server.town}.prom"), text, mode=0o644)
+        write(os.path.join(EXPORTER, f"civicops-backup-{server.town}.prom"), text, mode=0o644)
     return 0
 
 
@@ -130,7 +103,7 @@ def prune(server: Server, more: List[str]) -> int:
             told.append(one)
     names = {client.name for client in server.clients}
     left = {name: one for name, one in kept.items() if name in names}
-    _write(os.path.join(server.state, PRUNE), json.dumps({"clients": left}))
+    write(os.path.join(server.state, PRUNE), json.dumps({"clients": left}))
     return max(_tell(server, told), 1 if any(one["alarms"] for one in left.values()) else 0)
 
 
@@ -192,12 +165,11 @@ def _restic(server: Server, client: Client, seconds: float, *arguments: str) -> 
     """restic as the town's own user, in the directory of one client. The password is in the environment, which that
     user's processes alone can read; the server that is reached from outside is off meanwhile. Raises Refused."""
     user = pwd.getpwnam(server.user)
-    with open(os.path.join(server.secrets, client.name), encoding="utf-8") as stream:
-        password = stream.read().strip()
+    password = server.password(client)
     more = {"RESTIC_PASSWORD": password, "HOME": "/nonexistent"}
     try:
         done = subprocess.run(
-            ["restic", "--no-cache", "-r", os.path.join(server.root, client.name), *arguments],
+            ["restic", "--no-cache", "-r", server.repository(client), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env=dict(COMMAND_ENVIRONMENT, **more),
@@ -216,6 +188,12 @@ def _restic(server: Server, client: Client, seconds: float, *arguments: str) -> 
     return clean(done.stdout)
 
 
+def copy(server: Server, more: List[str]) -> int:
+    """Bring what is new to the second server."""
+    del more
+    return copies.copy(server)
+
+
 def accept(server: Server, more: List[str]) -> int:
     """An administrator has looked at what is gone, and goes on without it."""
     if len(more) != 1 or more[0] not in {client.name for client in server.clients}:
@@ -225,6 +203,7 @@ def accept(server: Server, more: List[str]) -> int:
         count = witness.accept(more[0])
         for identity in witness.arrivals(more[0]):
             witness.wave(more[0], identity)
+        copies.forget(server, more[0])
         sys.stdout.write(f"{count} files are no longer missed; snapshots of the future go at the next pruning\n")
     return cycle(server, [])
 
@@ -251,7 +230,7 @@ def _tell(server: Server, told: List[Told]) -> int:
     if expires is None or expires < now + EXPIRES_SOON:
         alarms.append({"kind": "certificate", "text": f"the certificate ends {utc(expires) if expires else 'unknown'}"})
     found = {"at": utc(now), "clients": clients, "certificate": expires and utc(expires), "alarms": alarms}
-    _write(os.path.join(server.state, CYCLE), json.dumps(found))
+    write(os.path.join(server.state, CYCLE), json.dumps(found))
     status(server, [])
     return 1 if alarms or any(one.alarms for one in told) else 0
 
@@ -288,15 +267,6 @@ def _seconds(text: str) -> float:
     return float(sum(int(number) * (3600 if unit == "h" else days[unit] * 86400) for number, unit in parts))
 
 
-def _write(place: str, text: str, mode: int = 0o600) -> None:
-    handle = os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    with open(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        os.fchmod(handle, mode)
-        os.fsync(handle)
-    os.replace(place + ".new", place)
-
-
 @contextmanager
 def _alone(server: Server) -> Iterator[None]:
     """A cycle and a pruning never see each other's half."""
@@ -305,4 +275,4 @@ def _alone(server: Server) -> Iterator[None]:
         yield
 
 
-_VERBS: Dict[str, Any] = {"status": status, "cycle": cycle, "prune": prune, "accept": accept}
+_VERBS: Dict[str, Any] = {"status": status, "cycle": cycle, "prune": prune, "copy": copy, "accept": accept}

@@ -11,12 +11,13 @@ import pwd
 import re
 import subprocess
 import tempfile
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .._baseline.files import HostError, look
 from .._host_info.context import COMMAND_ENVIRONMENT, clean
-from .config import ConfigError
+from .config import ConfigError, repository
 from .place import Place, command
+from .server_config import COPY_PASSWORDS
 
 CURVE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 AUTHORITY_DAYS = 3650
@@ -64,6 +65,27 @@ def passwords(place: Place, path: str, clients: Sequence[Dict[str, Any]], gid: i
         wanted[name] = lines[name] if fits else _hashed(name, password)
     text = "".join(f"{name}:{wanted[name]}\n" for name in sorted(wanted))
     return place.file(path, text.encode(), 0o640, gid=gid, secret=True)
+
+
+def second(
+    place: Place, given: Optional[Dict[str, Any]], clients: Sequence[Dict[str, Any]], settings: str, kept: str
+) -> Dict[str, str]:
+    """What the second server wants to be reached with; what of it the server's file holds. Where there is none,
+    nothing of it stays."""
+    folder = f"{kept}/{COPY_PASSWORDS}"
+    wanted = {str(one["name"]): str(one["server_password"]) for one in clients} if given else {}
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        if name not in wanted:
+            place.absent(f"{folder}/{name}")
+    if not given:
+        return {}
+    authority = f"{settings}/copy.pem"
+    place.file(authority, given["authority"].encode())
+    place.folder(folder, 0o700)
+    for name, password in wanted.items():
+        repository(given["server"], given["port"], name, password)  # whether they can be used
+        place.file(f"{folder}/{name}", f"{password}\n".encode(), 0o600, secret=True)
+    return {"copy_to": f"{given['server']}:{given['port']}", "copy_authority": authority}
 
 
 def _hashed(name: str, password: str) -> str:

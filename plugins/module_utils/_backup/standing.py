@@ -18,10 +18,12 @@ import urllib.parse
 from typing import Any, Dict, List, Optional, Tuple
 
 from .._host_info.context import CommandError, clean, run_command, utc
-from . import kept
+from . import copies, kept
 from .config import FOLDER, Config, ConfigError, load
-from .restic import AUTHORITY, REPOSITORY
-from .units import CLIENT
+from .escrow import EscrowError
+from .escrow import told as told_of
+from .restic import AUTHORITY, PASSWORD, REPOSITORY
+from .units import CLIENT, ServerUnits
 
 SERVERS = "/etc/civicops/backup-server"
 SERVER_KEPT = "/var/lib/civicops/backup-server"
@@ -34,8 +36,9 @@ _ALARMS = 100
 _TEXT = 300
 
 
-def standing(town: Optional[str]) -> Dict[str, Any]:
-    """The body of a document of kind backup-status/1."""
+def standing(town: Optional[str], escrow: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    """The body of a document of kind backup-status/1. C(escrow) is what the inventory says of where the host's password
+    is kept elsewhere."""
     body: Dict[str, Any] = {
         "host_time": utc(time.time()),
         "seen_as_root": os.geteuid() == 0,
@@ -48,7 +51,7 @@ def standing(town: Optional[str]) -> Dict[str, Any]:
         _alarm(alarms, "not_seen", "only root can see how backups stand")
         return body
     if os.path.lexists(os.path.join(FOLDER, "config.json")):
-        body["client"] = _client(alarms)
+        body["client"] = _client(alarms, escrow)
     if town and os.path.isdir(os.path.join(SERVERS, town)):
         body["server"] = _server(town, alarms)
     del alarms[_ALARMS:]
@@ -65,7 +68,7 @@ def printable(text: Any, limit: int = _TEXT) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in plain)[:limit]
 
 
-def _client(alarms: List[Dict[str, str]]) -> Dict[str, Any]:
+def _client(alarms: List[Dict[str, str]], escrow: Optional[Dict[str, Any]]) -> Dict[str, Any]:
     told: Dict[str, Any] = {"server": None, "timer": None, "service": None, "running": None, "last": None}
     told.update(complete=None, outcomes={}, reachable=None, reachable_why="", period_seconds=None)
     try:
@@ -79,6 +82,7 @@ def _client(alarms: List[Dict[str, str]]) -> Dict[str, Any]:
         paths=[printable(path) for path in config.paths[:200]], dumps=[dump.name for dump in config.dumps[:100]]
     )
     told["timer"], told["service"] = _systemd()
+    told["escrow"] = _escrow(escrow, alarms)
     told["server"], told["reachable"], told["reachable_why"] = reach()
     runs = [run for run in state["runs"] if isinstance(run, dict)]
     told["outcomes"] = {name: sum(run.get("outcome") == name for run in runs) for name in kept.OUTCOMES}
@@ -88,6 +92,18 @@ def _client(alarms: List[Dict[str, str]]) -> Dict[str, Any]:
     told["complete"] = _run(state["complete"]) if isinstance(state.get("complete"), dict) else None
     _judge(told, config, runs[:-1], alarms)
     return told
+
+
+def _escrow(given: Optional[Dict[str, Any]], alarms: List[Dict[str, str]]) -> Optional[Dict[str, Any]]:
+    try:
+        with open(os.path.join(FOLDER, PASSWORD), encoding="utf-8") as stream:
+            found = told_of(given, stream.read().strip())
+    except (OSError, EscrowError) as error:
+        _alarm(alarms, "escrow", error)
+        return None
+    if found["state"] == "differs":
+        _alarm(alarms, "escrow", f"the repository's password is not the one that is kept elsewhere ({found['place']})")
+    return dict(found, place=printable(found["place"], 200))
 
 
 def _judge(told: Dict[str, Any], config: Config, earlier: List[Dict[str, Any]], alarms: List[Dict[str, str]]) -> None:
@@ -244,6 +260,7 @@ def _server(town: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
     told["serving"] = _active(f"civicops-restic-{town}.service")
     if not told["serving"]:
         _alarm(alarms, "serving", "the backup server does not run")
+    config: Dict[str, Any] = {}
     try:
         with open(os.path.join(SERVERS, town, "server.json"), encoding="utf-8") as stream:
             config = json.load(stream)
@@ -255,11 +272,47 @@ def _server(town: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         _alarm(alarms, "unreadable", f"how the server is set up can't be read: {error}")
         names = []
+    told["copy"] = _copy(folder, town, config, names, alarms)
     for name in names:
         told["clients"].append(_repository(name, status, cycle, alarms))
         for one in _dicts(_dict(pruned.get(name)).get("alarms")):
             _alarm(alarms, printable(one.get("kind"), 40), f"{name}: {one.get('text')}")
     return told
+
+
+def _copy(
+    folder: str, town: str, config: Dict[str, Any], names: List[str], alarms: List[Dict[str, str]]
+) -> Optional[Dict[str, Any]]:
+    """How the second copy stands: each host's, since when, and what keeps it from being made."""
+    to = config.get("copy_to")
+    if not to:
+        return None
+    kept = _json(folder, copies.STATE, alarms)
+    if not _active(ServerUnits(town).job("copy", "timer")):
+        _alarm(alarms, "copy", "the timer that brings backups to the second server is not on")
+    told: Dict[str, Any] = {"to": printable(to), "ended_at": _moment(kept.get("ended_at")), "clients": []}
+    known = _dict(kept.get("clients")) if kept.get("to") == to else {}
+    for name in names:
+        one = _dict(known.get(name))
+        since = one.get("copied_at") or one.get("since")
+        if one.get("why"):
+            _alarm(alarms, "copy", f"{name}: {one['why']}")
+        elif _number(since) and not time.time() - since <= copies.LATE:
+            _alarm(alarms, "copy", f"{name}: the second server was not brought up to date since {_moment(since)}")
+        told["clients"].append(
+            {
+                "name": name,
+                "copied_at": _moment(one.get("copied_at")),
+                "newest": _moment(one.get("newest")),
+                "snapshots": _number(one.get("snapshots")),
+            }
+        )
+    return told
+
+
+def _moment(seconds: Any) -> Optional[str]:
+    number = _number(seconds)
+    return utc(number) if number else None
 
 
 def _repository(name: str, status: Any, cycle: Any, alarms: List[Dict[str, str]]) -> Dict[str, Any]:

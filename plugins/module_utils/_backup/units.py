@@ -6,7 +6,12 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+import sys
+from dataclasses import dataclass
+from typing import Dict, List, Sequence
+
+from .place import unit_states
+from .server_config import Server
 
 MARK = "# Written by civicops.town: changes are lost.\n"
 FOLDER = "/etc/systemd/system"
@@ -118,6 +123,41 @@ RestrictRealtime=yes
 """
 
 
+def copy_job(python: str, config: str, kept: str, prune: str) -> str:
+    """Brings what is new to the second server: by root, who may read everything and write below one directory."""
+    return f"""{MARK}[Unit]
+Description=Bring backups to the second server
+Wants=network-online.target
+After=network-online.target
+Conflicts={prune}
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart={python} -I {LIBRARY}/backup-server.pyz copy {config}
+Nice=10
+IOSchedulingClass=best-effort
+IOSchedulingPriority=7
+TimeoutStartSec=infinity
+ReadWritePaths={kept}
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectControlGroups=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+"""
+
+
 def watch(description: str, paths: Sequence[str], unit: str) -> str:
     """Starts a unit when one of the paths is changed."""
     lines = "".join(f"PathChanged={path}\n" for path in paths)
@@ -130,3 +170,47 @@ Description={description}
 [Install]
 WantedBy=multi-user.target
 """
+
+
+@dataclass(frozen=True)
+class ServerUnits:
+    """A town's units on its backup server."""
+
+    town: str
+
+    @property
+    def serve(self) -> str:
+        """What is reached from outside."""
+        return f"civicops-restic-{self.town}.service"
+
+    def job(self, verb: str, kind: str = "service") -> str:
+        """One of its own jobs: status, cycle, prune, copy."""
+        return f"civicops-backup-{verb}-{self.town}.{kind}"
+
+    def texts(self, server: Server, rclone: Sequence[str], config: str, prune_schedule: str) -> Dict[str, str]:
+        """Each unit's text. Those of the second copy are there where there is one."""
+        python = sys.executable
+        # What is reached from outside is off while the repositories' passwords are in use by its own user.
+        apart = f"Conflicts={self.serve}\nAfter={self.serve}\n"
+        back = f"ExecStopPost=+/usr/bin/systemctl --no-block start {self.serve}\n"
+        snapshots = [f"{server.repository(client)}/snapshots" for client in server.clients]
+        found = {
+            self.serve: server_service(server.user, rclone, server.root),
+            self.job("status"): server_job("How fresh backups are", python, "status", config),
+            self.job("status", "path"): watch("Look when a backup comes", snapshots, self.job("status")),
+            self.job("cycle"): server_job("Whether backups are whole", python, "cycle", config),
+            self.job("cycle", "timer"): timer("When backups are looked at", "hourly", 300),
+            self.job("prune"): server_job("Forget old backups", python, "prune", config, apart) + back,
+            self.job("prune", "timer"): timer("When old backups go", prune_schedule, 600),
+        }
+        if server.copy_to:
+            found[self.job("copy")] = copy_job(python, config, server.state, self.job("prune"))
+            found[self.job("copy", "timer")] = timer("When backups go to the second server", "*-*-* *:30", 300)
+        return found
+
+    def to_run(self, server: Server) -> List[str]:
+        """What is enabled and runs. While old backups are forgotten the server is off, and comes back by itself."""
+        timers = [self.job("cycle", "timer"), self.job("prune", "timer")]
+        timers += [self.job("copy", "timer")] if server.copy_to else []
+        prunes = unit_states([self.job("prune")]).get(self.job("prune"), ("", ""))[1] == "activating"
+        return [*([] if prunes else [self.serve]), self.job("status", "path"), *timers]

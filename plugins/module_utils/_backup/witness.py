@@ -113,10 +113,16 @@ def _below(repository: str, folder: str) -> Iterator[Seen]:
                 yield Seen(path, info.st_size if stat.S_ISREG(info.st_mode) else -1, info.st_mtime_ns)
 
 
+def arrivals(repository: str) -> Dict[str, float]:
+    """When each snapshot came, by the server's own clock."""
+    found = {os.path.basename(one.path): one.mtime / 1e9 for one in _below(repository, "snapshots")}
+    return {name: when for name, when in found.items() if _HASH.fullmatch(name)}
+
+
 def newest(repository: str) -> Tuple[int, Optional[float]]:
-    """How many snapshots there are, and when the newest came: by the server's own clock."""
-    times = [one.mtime for one in _below(repository, "snapshots") if _HASH.fullmatch(os.path.basename(one.path))]
-    return len(times), max(times) / 1e9 if times else None
+    """How many snapshots there are, and when the newest came."""
+    times = arrivals(repository)
+    return len(times), max(times.values(), default=None)
 
 
 def sha256(path: str) -> str:

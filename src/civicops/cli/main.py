@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from civicops.cli import baseline, ledger, report, run_list, runs, scheduler, town, windows
+from civicops.cli import baseline, ledger, report, run_list, runs, scheduler, seal, town, windows
 from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
@@ -30,6 +30,7 @@ app.command("serve", hidden=True)(scheduler.serve)
 app.command("report")(report.report)
 app.command("baseline")(baseline.baseline)
 app.command("windows")(windows.windows)
+app.command("seal")(seal.seal)
 app.add_typer(town.app, name="town")
 app.add_typer(ledger.app, name="ledger")
 

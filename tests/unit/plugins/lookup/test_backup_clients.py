@@ -35,6 +35,16 @@ def test_schedule_and_how_late_it_may_be() -> None:
     assert (usual["schedule"], usual["late_after"]) == ("*-*-* 01:00", 60 + 3600)
 
 
+def test_a_second_server_waits_longer() -> None:
+    secrets = {"pc": {"server": "s", "repository": "r"}}
+    hosts = {"hostvars": {"pc": {"backup_secrets": secrets}}}
+    lookup = backup_clients.LookupModule()
+    late = [lookup.run(["pc"], hosts, **more)[0]["late_after"] for more in ({}, {"later": 100})]
+    assert late[1] - late[0] == 100
+    with pytest.raises(AnsibleLookupError, match="no option sooner; there is: later"):
+        lookup.run(["pc"], hosts, sooner=1)
+
+
 @pytest.mark.parametrize("given", [{}, {"backup_secrets": {}}, {"backup_secrets": {"pc": {"server": "s"}}}])
 def test_a_host_without_a_password_is_named_with_the_remedy(given: dict[str, Any]) -> None:
     with pytest.raises(AnsibleLookupError, match=r"^pc has no password .*backup_secrets\.pc\."):
