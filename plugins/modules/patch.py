@@ -36,6 +36,12 @@ attributes:
   idempotent:
     support: full
 options:
+  backup_first:
+    description:
+      - Has the host back itself up right before anything is installed, by the service that the role backup_client has
+        brought; O(backup_max_age) is not asked then. Where that backup is not complete nothing is installed.
+    type: bool
+    default: false
   reboot:
     description: V(when_wanted) restarts a host that asks for it, if there is time; V(never) only tells.
     type: str
@@ -147,10 +153,14 @@ from ansible_collections.civicops.town.plugins.module_utils._patch.options impor
 )
 from ansible_collections.civicops.town.plugins.module_utils._patch.survey import survey
 
+_ASKED = ("backup_first", "backup_stamp", "reboot", "rollback", "without_rollback")
+
 
 def first(params: Dict[str, Any], place: Place, check: bool) -> Dict[str, Any]:
     """What is to be done here, or why nothing is; raises ManagerError, OptionError."""
     limits = limits_of(params)
+    if params["backup_first"]:
+        limits = replace(limits, backup_max_age=None)  # it will be fresh
     if cut_off(place):
         limits = replace(limits, repair=True)  # what our own work has left by halves is put right unasked
     found = survey(params["manager"], policy_of(params), limits, params["controller_time"])
@@ -175,6 +185,7 @@ def main() -> None:
         argument_spec={
             **selection_spec(),
             **work_spec(),
+            "backup_first": {"type": "bool", "default": False},
             "reboot": {"type": "str", "choices": ["when_wanted", "never"], "default": "when_wanted"},
             "rollback": {"type": "str", "choices": ["automatic", "never"], "default": "automatic"},
         },
@@ -182,7 +193,7 @@ def main() -> None:
     )
     params = module.params
     try:
-        request = {name: params[name] for name in ("reboot", "rollback", "without_rollback")}
+        request = {name: params[name] for name in _ASKED}
         place = Place.of_this_user()
         chain = Chain(Permit.read(params["gate"], began), {"stage": "install", **request, **work_of(params)}, place)
         told = chain.step(lambda: first(params, place, module.check_mode), dry=module.check_mode)

@@ -353,6 +353,25 @@ def test_a_host_that_is_not_well_before_is_left_alone(night: Night) -> None:
     assert versions(host) == {"fv-web": "1.0"}
 
 
+@pytest.mark.parametrize("ends", [0, 1])
+def test_a_host_backs_itself_up_right_before_or_is_left_alone(night: Night, ends: int) -> None:
+    unit = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'mkdir -p %s; touch %s/last-success; exit %d'\n"
+    kept = "/var/lib/civicops/backup"
+    town = night(web, file=site(backup_first=True))
+    host = town.host("first")
+    host.run("cat > /run/systemd/system/civicops-backup.service", stdin=unit % (kept, kept, ends))
+    host.run("systemctl daemon-reload")
+    try:
+        stage(town)
+        done = patch(town)
+    finally:
+        host.run(f"rm -rf {kept} /run/systemd/system/civicops-backup.service; systemctl daemon-reload")
+    told = of(town, "first")
+    assert (done["exit_status"], told["outcome"]) == ((0, "done") if not ends else (3, "blocked")), told["reason"]
+    assert versions(host) == {"fv-web": "1.1" if not ends else "1.0"}
+    assert told["phases"]["backup"] > 0
+
+
 def test_packages_by_halves_are_repaired_where_that_is_asked_for(night: Night) -> None:
     town = night(web, file=site())
     host = town.host("first")

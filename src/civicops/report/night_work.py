@@ -162,7 +162,9 @@ def work_of(body: dict[str, Any]) -> Work:
 
 
 # In the order in which a night goes through them.
-_PHASES = "plan stage wait_lock repair recover probes_before snapshot install restart reboot probes_after rollback"
+_PHASES = (
+    "plan stage wait_lock repair recover probes_before backup snapshot install restart reboot probes_after rollback"
+)
 
 
 def _in_order(phases: dict[str, float]) -> dict[str, float]:

@@ -360,6 +360,10 @@ class Patch(_Part):
     backup_max_age: Length | None = Field(
         default=None, description="No patching where the last backup is older: 26h; none asks for no backup"
     )
+    backup_first: bool | None = Field(
+        default=None,
+        description="Each host backs itself up right before, and is left alone where that fails; false",
+    )
     logged_in: Literal["tell", "block"] | None = Field(
         default=None, description="People who are logged in are told of, or keep the host from being patched; tell"
     )

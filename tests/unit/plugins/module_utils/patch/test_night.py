@@ -58,6 +58,7 @@ class World:
         self.newest: str | None = "6.1.0-39"
         self.grub: str | None = None
         self.leaving = False
+        self.no_backup: str | None = None
         self.deadline = 4000.0
         patches: dict[Any, dict[str, Any]] = {
             night: {"manager_of": lambda name, ctx: self, "boottime": lambda: self.now},
@@ -72,6 +73,7 @@ class World:
                 "going_down": lambda: self.leaving,
                 "reload": lambda: None,
             },
+            night.backup: {"take": self.backup},
             night.bootloader: {"start_once": lambda kernel: self.grub},
             night.probes: {
                 "look_at_all": lambda found, grace: self.red(),
@@ -87,6 +89,11 @@ class World:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+    def backup(self, stamp: str, seconds: float) -> str | None:
+        self.calls.append(f"backup {stamp} {seconds:.0f}")
+        self.now += self.takes.get("backup", 0.0)
+        return self.no_backup
 
     def begin(self) -> str | None:
         self.calls.append("reboot")
@@ -758,3 +765,21 @@ def test_a_program_without_a_request_says_so(
     assert night.main() == 2
     assert capsys.readouterr().err == f"{tmp_path}/request.json is not there\n"
     assert not Path(tmp_path, AFTER).exists()
+
+
+def test_a_backup_right_before_and_nothing_without_it(world: World) -> None:
+    asked = {"backup_first": True, "backup_stamp": "/stamp"}
+    world.no_backup = "the backup right before it is not complete"
+    told = world.run(**asked)
+    assert (told["outcome"], told["blockers"][0]["code"]) == ("blocked", "backup")
+    assert world.as_before
+    world.no_backup, world.takes["backup"] = None, 2000.0
+    told = world.run(**asked)
+    assert (told["outcome"], told["phases"]["backup"], world.installed_all) == ("done", 2000.0, True)
+    assert world.calls[:2] == ["backup /stamp 2940", "download"], "it may take all the time that the work leaves"
+
+
+def test_a_backup_that_took_too_long_leaves_the_host_as_it_was(world: World) -> None:
+    world.takes["backup"] = 2950.0
+    told = world.run(backup_first=True, backup_stamp="/stamp")
+    assert (told["outcome"], world.as_before) == ("refused", True)
