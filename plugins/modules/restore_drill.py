@@ -30,14 +30,64 @@ options:
   turn:
     description: Which quarter, 0 to 3; that of this week where it is not said.
     type: int
+  of:
+    description:
+      - Another host, which is restored here as a whole, with nothing of it but its passwords - the drill for the day on
+        which it is gone. Everything is written below O(target), with owners and modes, compared, and removed.
+      - Have a machine for that which holds nothing else. Dumps are restored by the databases' own programs, where they
+        are installed.
+    type: dict
+    suboptions:
+      host:
+        description: Its name in the inventory, for the document.
+        type: str
+        required: true
+      name:
+        description: Its name on the backup server.
+        type: str
+        required: true
+      server:
+        description: The backup server's name or address, as this host reaches it and its certificate has it.
+        type: str
+        required: true
+      port:
+        description: The port of the town's backup server.
+        type: int
+        default: 8000
+      authority:
+        description: The certificate that the server's own is checked against, PEM.
+        type: str
+        required: true
+      server_password:
+        description: What opens its repository on the server.
+        type: str
+        required: true
+      repository_password:
+        description: What its backups are encrypted with.
+        type: str
+        required: true
+  target:
+    description: The directory that O(of) is restored to. It must not be there, and is removed at the end.
+    type: path
+    default: /var/lib/civicops/restored
 requirements:
-  - Python 3.9 or newer on the host, set up by M(civicops.town.backup_client)
+  - Python 3.9 or newer on the host; set up by M(civicops.town.backup_client), or restic alone with O(of)
   - To be root there
 """
 
 EXAMPLES = r"""
 - name: Can last night's backup be restored?
   civicops.town.restore_drill:
+
+- name: And if the machine itself had burnt?
+  civicops.town.restore_drill:
+    of:
+      host: payroll1
+      name: payroll1
+      server: vault.riverton.example
+      authority: "{{ lookup('ansible.builtin.file', 'authority.pem') }}"
+      server_password: "{{ backup_secrets.payroll1.server }}"
+      repository_password: "{{ backup_secrets.payroll1.repository }}"
 """
 
 RETURN = r"""
@@ -67,19 +117,35 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.civicops.town.plugins.module_utils._backup.drill import DrillError, hold
+from ansible_collections.civicops.town.plugins.module_utils._backup.whole import hold as hold_whole
 
 
 def main() -> None:
+    of = {
+        "host": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "server": {"type": "str", "required": True},
+        "port": {"type": "int", "default": 8000},
+        "authority": {"type": "str", "required": True},
+        "server_password": {"type": "str", "required": True, "no_log": True},
+        "repository_password": {"type": "str", "required": True, "no_log": True},
+    }
     module = AnsibleModule(
         argument_spec={
             "whole_below": {"type": "int", "default": 2147483648},
             "turn": {"type": "int"},
+            "of": {"type": "dict", "options": of},
+            "target": {"type": "path", "default": "/var/lib/civicops/restored"},
             "record": {"type": "bool", "default": True},  # for the action of the same name
         },
         supports_check_mode=True,
     )
+    params = module.params
     try:
-        body = hold(module.params["whole_below"], module.params["turn"])
+        if params["of"]:
+            body = hold_whole(params["of"], params["target"])
+        else:
+            body = hold(params["whole_below"], params["turn"])
     except DrillError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, document=json.dumps(body, separators=(",", ":")))

@@ -7,134 +7,59 @@ import os
 from typing import Any
 
 import pytest
+import yaml
 
+from tests.hosts.backups import (
+    CANARY,
+    CLIENTS,
+    DATA,
+    DUMPS,
+    SECRET_PLACES,
+    SECRETS,
+    TOWN,
+    alarms,
+    backup,
+    curl,
+    cycle,
+    drill,
+    files,
+    forget_changes,
+    restic,
+    run,
+    set_up,
+    told,
+)
 from tests.hosts.conftest import MakeTown
 from tests.hosts.host import Host
 from tests.hosts.nights import ask_ledger
 from tests.hosts.town import Spec, Town
 
-TOWN = "riverton"
-CLIENTS = {"pc": "bookworm", "old": "bullseye"}
-SECRETS = {
-    name: {"server": f"{name}-to-the-server-0123456789", "repository": f"{name}-of-the-repository-0123456789"}
-    for name in CLIENTS
+MORE = {
+    "second": Spec(updates=True, groups=("backup_copy",)),
+    "spare": Spec(updates=True, groups=("restore_target",), vars={"restore_drill_of": "pc"}),
 }
-DATA = "/srv/data"
-CANARY = "/srv/invoices-2019.txt"
-DATABASE = "/srv/payroll.sqlite"
-PATHS = ["/etc", "/srv"]
-DUMPS = [
-    {"name": "payroll", "kind": "sqlite", "path": DATABASE},
-    {"name": "list", "kind": "command", "command": ["/usr/local/bin/list"], "end": "the end"},
-]
-VARS: dict[str, object] = {
-    "backup_secrets": SECRETS,
-    "backup_client_paths": PATHS,
-    "backup_client_dumps": DUMPS,
-    "backup_client_canaries": [CANARY],
-    "backup_client_delay": 0,
-    "backup_client_time_limit": 120,
-}
-_FILL = """
-import sqlite3, sys
-base = sqlite3.connect(sys.argv[1])
-base.execute("create table pay (name, amount)")
-base.executemany("insert into pay values (?, ?)", [("n%d" % n, n) for n in range(500)])
-base.commit()
-"""
-MAKE = f"""
-mkdir -p {DATA}; cd {DATA}
-for number in $(seq 300); do echo "letter $number" > letter-$number.txt; done
-python3 -c '{_FILL}' {DATABASE}
-chown clerk {DATABASE} && chmod 600 {DATABASE}
-printf '#!/bin/sh\\necho begin\\ncat /etc/hostname\\necho the end\\n' > /usr/local/bin/list
-chmod 755 /usr/local/bin/list
-"""
-SECRET_PLACES = "/etc /var /usr/local /run /tmp /root /home /srv"
+KINDS = ("secrets", "copy")
+ASKED = ("vault", "second", *CLIENTS)
 
 
 @pytest.fixture(scope="module")
 def town(make_module_town: MakeTown) -> Town:
-    """A server and two clients, set up by the job."""
-    specs = {"vault": Spec(updates=True, groups=("backup_server",))}
-    specs |= {name: Spec(release, updates=True, groups=("backup_client",)) for name, release in CLIENTS.items()}
-    made = make_module_town(TOWN, specs, timezone="UTC", vars=VARS)
-    for name in CLIENTS:
-        made.host(name).run(MAKE)
+    """Two servers and two clients, set up by the job, and a machine that holds nothing."""
+    made = set_up(make_module_town, more=MORE)
     checked = run(made, "--check")
     assert (checked["exit_status"], set(checked["hosts"].values())) == (0, {"changed"})
     assert made.host("vault").run("ls /etc/civicops 2>/dev/null || true").stdout == ""
     done = run(made)
-    assert (done["exit_status"], done["hosts"]) == (0, dict.fromkeys(("vault", *CLIENTS), "changed"))
+    assert (done["exit_status"], done["hosts"]) == (0, dict.fromkeys(ASKED, "changed"))
     return made
-
-
-def run(town: Town, *more: str) -> dict[str, Any]:
-    done: dict[str, Any] = json.loads(
-        town.controller.civicops("run", "backup", TOWN, "--json", *more, timeout=600).stdout
-    )
-    return done
-
-
-def told(town: Town, name: str) -> dict[str, Any]:
-    """How backups stand there, asked without a run of the job, which would mend what a test has broken."""
-    done = town.controller.ansible(name, "-m", "civicops.town.backup_info", "-a", f"town={TOWN} record=false")
-    body: dict[str, Any] = json.loads(done.stdout.partition("=> ")[2])["document"]
-    return body
-
-
-def alarms(body: dict[str, Any]) -> dict[str, str]:
-    return {one["kind"]: one["text"] for one in body["alarms"]}
-
-
-def backup(host: Host, *, good: bool = True) -> None:
-    """Have the host back itself up now, as its timer would."""
-    done = host.run("systemctl start civicops-backup.service", timeout=300, check=False)
-    said = host.run("journalctl -u civicops-backup -n 5 --no-pager -o cat").stdout
-    assert (done.returncode == 0) == good, said
-
-
-def cycle(town: Town) -> None:
-    """Have the server look at the repositories now, as its timer would."""
-    town.host("vault").run(f"systemctl start civicops-backup-cycle-{TOWN}.service", timeout=120, check=False)
-
-
-def restic(host: Host, *arguments: str) -> tuple[int, str]:
-    """restic with all that an attacker who is root on a client has."""
-    files = "--repository-file repository --password-file password --cacert server.pem"
-    # It tries what is refused again and again, for a quarter of an hour.
-    done = host.run(f"cd /etc/civicops/backup; timeout 15 restic {files} {' '.join(arguments)} 2>&1", check=False)
-    return done.returncode, done.stdout
-
-
-def curl(host: Host, method: str, path: str, *more: str) -> str:
-    """The server's status for one request with the client's own password."""
-    script = (
-        "cd /etc/civicops/backup; url=$(cut -d: -f2- repository); base=${url%/*/}\n"
-        f"python3 - \"$base\" {method} {path} {' '.join(more)} <<'PY'\n"
-        "import base64, http.client, ssl, sys, urllib.parse\n"
-        "base, method, path, *body = sys.argv[1:]\n"
-        "url = urllib.parse.urlsplit(base)\n"
-        "context = ssl.create_default_context(cafile='server.pem')\n"
-        "line = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=10)\n"
-        "login = base64.b64encode(f'{url.username}:{url.password}'.encode()).decode()\n"
-        "line.request(method, path, body=body[0] if body else None, headers={'Authorization': 'Basic ' + login})\n"
-        "print(line.getresponse().status)\nPY"
-    )
-    return host.run(script).stdout.strip()
-
-
-def files(town: Town, name: str, folder: str) -> list[str]:
-    found = town.host("vault").run(f"cd /srv/backup/{TOWN}/{name}; find {folder} -type f -printf '%T@ %p\\n' | sort -n")
-    return [line.split()[1] for line in found.stdout.splitlines()]
 
 
 def test_a_second_run_changes_nothing_and_a_check_neither(town: Town) -> None:
     for more in ((), ("--check",)):
         done = run(town, *more)
-        assert (done["exit_status"], done["hosts"]) == (0, dict.fromkeys(("vault", *CLIENTS), "ok"))
+        assert (done["exit_status"], done["hosts"]) == (0, dict.fromkeys(ASKED, "ok"))
     documents = {one["host"]: one for one in ask_ledger(town, "backup-status") if one["run"] == done["run"]}
-    assert set(documents) == {"vault", *CLIENTS}
+    assert set(documents) == set(ASKED)
     assert "never" in alarms(documents["pc"])
 
 
@@ -272,14 +197,6 @@ def test_a_truncated_or_failed_dump_is_no_dump(town: Town) -> None:
     assert told(town, "pc")["alarms"] == []
 
 
-def drill(town: Town, name: str, *more: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Hold a drill on one host: what the run came to, and its document."""
-    done = json.loads(
-        town.controller.civicops("run", "drill", TOWN, "--limit", name, "--json", *more, timeout=600).stdout
-    )
-    return done, next(one for one in reversed(ask_ledger(town, "drill")) if one["run"] == done["run"])
-
-
 def test_a_drill_proves_that_what_was_saved_comes_back(town: Town) -> None:
     for name in CLIENTS:
         host = town.host(name)
@@ -389,11 +306,6 @@ def test_a_tree_that_somebody_encrypts_is_told_and_its_canary_too(town: Town) ->
     forget_changes(pc)
 
 
-def forget_changes(host: Host) -> None:
-    """As if a week had gone by."""
-    host.run('cd /var/lib/civicops/backup; sed -i \'s/"kind": "changes"/"kind": "was"/g\' state.json')
-
-
 def test_timer_service_password_and_server_are_told_apart(town: Town) -> None:
     pc, vault = town.host("pc"), town.host("vault")
     backup(pc)
@@ -455,18 +367,199 @@ def test_a_backup_that_never_comes_is_late_by_its_own_schedule(town: Town) -> No
     assert "late" not in alarms(told(town, "vault"))
 
 
+def copy(town: Town, *, good: bool = True) -> str:
+    """Have the server bring what is new to the second one, as its timer would; what it says."""
+    vault, unit = town.host("vault"), f"civicops-backup-copy-{TOWN}.service"
+    done = vault.run(f"systemctl start {unit}", timeout=300, check=False)
+    said = vault.run(f"journalctl -u {unit} -n 8 --no-pager -o cat").stdout
+    assert (done.returncode == 0) == good, said
+    return said
+
+
+def snapshots(host: Host, name: str) -> set[str]:
+    """The snapshots of a repository that a server has, by when they say that they were made."""
+    words = (
+        f"RESTIC_PASSWORD={SECRETS[name]['repository']} restic -r /srv/backup/{TOWN}/{name} snapshots --json --no-lock"
+    )
+    return {one["time"] for one in json.loads(host.run(words).stdout)}
+
+
+def test_a_second_server_has_everything_and_keeps_what_the_first_has_lost(town: Town) -> None:
+    vault, second = town.host("vault"), town.host("second")
+    for name in CLIENTS:
+        backup(town.host(name))
+    copy(town)
+    cycle(town)
+    for name in CLIENTS:
+        assert snapshots(second, name) == snapshots(vault, name) != set()
+    body = told(town, "vault")
+    assert body["alarms"] == []
+    kept = {one["name"]: (bool(one["copied_at"]), one["snapshots"]) for one in body["server"]["copy"]["clients"]}
+    assert kept == {name: (True, len(snapshots(vault, name))) for name in CLIENTS}
+    second.run(f"systemctl start civicops-backup-cycle-{TOWN}.service")
+    assert told(town, "second")["alarms"] == []
+    assert second.run(f"stat -c %U /srv/backup/{TOWN}/pc/config").stdout == f"backup-{TOWN}\n"
+    # What is copied comes back, by the host's own password alone.
+    words = f"RESTIC_PASSWORD={SECRETS['pc']['repository']} restic -r /srv/backup/{TOWN}/pc"
+    second.run(f"{words} restore latest --tag civicops --target /root/back && {words} check", timeout=120)
+    assert second.run("cat /root/back/srv/data/letter-7.txt; rm -r /root/back").stdout == "letter 7\n"
+    # Somebody deletes everything on the first server: the second one keeps it, and the copy goes on.
+    before = snapshots(second, "pc")
+    gone = f"/srv/backup/{TOWN}/pc/snapshots"
+    vault.run(f"cp -a {gone} /root/kept; rm {gone}/*")
+    backup(town.host("pc"))
+    copy(town)
+    assert before < snapshots(second, "pc")
+    vault.run(f"cp -a /root/kept/. {gone}/; rm -r /root/kept")
+    cycle(town)
+    assert told(town, "vault")["alarms"] == []
+
+
+def test_whoever_owns_the_first_server_deletes_nothing_on_the_second(town: Town) -> None:
+    vault, second = town.host("vault"), town.host("second")
+    copy(town)
+    before = second.run(f"cd /srv/backup/{TOWN}; find . -type f | grep -v /locks/ | sort").stdout
+    place = f"{second.address}:8000/pc/"
+    words = f"RESTIC_REPOSITORY=rest:https://pc:{SECRETS['pc']['server']}@{place} timeout 15 restic"
+    words = (
+        f"RESTIC_PASSWORD={SECRETS['pc']['repository']} {words} --cacert /etc/civicops/backup-server/{TOWN}/copy.pem"
+    )
+    for arguments in ("forget latest", "forget --prune --keep-last 1 --group-by host", "prune"):
+        assert vault.run(f"{words} {arguments}", check=False).returncode != 0
+    assert second.run(f"cd /srv/backup/{TOWN}; find . -type f | grep -v /locks/ | sort").stdout == before
+
+
+def test_a_copy_that_is_not_made_is_told(town: Town) -> None:
+    vault, second = town.host("vault"), town.host("second")
+    state = f"/var/lib/civicops/backup-server/{TOWN}/copy.json"
+    copy(town)
+    second.run(f"systemctl stop civicops-restic-{TOWN}.service")
+    backup(town.host("pc"))
+    assert "restic" in copy(town, good=False)
+    assert alarms(told(town, "vault"))["copy"].startswith("pc: restic")
+    second.run(f"systemctl start civicops-restic-{TOWN}.service")
+    copy(town)
+    assert told(town, "vault")["alarms"] == []
+    # Its repository is gone: that is no reason to make another, and to tell nobody.
+    second.run(f"mv /srv/backup/{TOWN}/pc /root/gone")
+    backup(town.host("pc"))
+    assert "the copy is gone from the second server" in copy(town, good=False)
+    assert second.run(f"ls /srv/backup/{TOWN}").stdout.split() == ["old"]
+    second.run(f"mv /root/gone /srv/backup/{TOWN}/pc")
+    copy(town)
+    # It was not made for two days.
+    vault.run(
+        f"python3 -c \"import json; d = json.load(open('{state}')); d['clients']['pc']['copied_at'] -= 180000; "
+        f"json.dump(d, open('{state}', 'w'))\""
+    )
+    assert "was not brought up to date since" in alarms(told(town, "vault"))["copy"]
+    copy(town)
+    vault.run(f"systemctl stop civicops-backup-copy-{TOWN}.timer")
+    assert "timer" in alarms(told(town, "vault"))["copy"]
+    vault.run(f"systemctl start civicops-backup-copy-{TOWN}.timer")
+    assert told(town, "vault")["alarms"] == []
+
+
+def test_a_machine_that_holds_nothing_restores_a_whole_host(town: Town) -> None:
+    pc, spare = town.host("pc"), town.host("spare")
+    pc.run(
+        "mkdir -p /srv/odd; cd /srv/odd; echo x > tool; chmod 6755 tool; chown clerk tool; ln -s tool link; "
+        "mkdir -m 1777 drop; mkfifo pipe; touch 'a *[b]'"
+    )
+    backup(pc)
+    done, body = drill(town, "spare")
+    assert (done["exit_status"], done["hosts"]["spare"], body["outcome"]) == (0, "ok", "done"), body
+    assert (body["of"], body["written"], body["manifest_from"]) == ("pc", True, "repository")
+    assert body["files"]["equal"] == told(town, "pc")["client"]["last"]["manifest_files"] > 300
+    assert {one["name"]: (one["outcome"], one["rows"]) for one in body["databases"]}["payroll"] == ("restored", 500)
+    assert spare.run("ls /var/lib/civicops; ls -d /tmp/civicops-* 2>/dev/null || true").stdout == ""
+    pc.run("rm -r /srv/odd")
+
+
+def test_a_printed_password_is_known_to_be_the_one_in_use(town: Town) -> None:
+    sealed = town.controller.civicops(
+        "seal", "pc", "--place", "the clerk's safe", stdin=SECRETS["pc"]["repository"]
+    ).stdout
+    other = town.controller.civicops("seal", "old", stdin="a-password-of-last-year").stdout
+    town.vars["backup_escrow"] = {**yaml.safe_load(sealed)["backup_escrow"], **yaml.safe_load(other)["backup_escrow"]}
+    town.write()
+    try:
+        done = run(town)
+        documents = {one["host"]: one for one in ask_ledger(town, "backup-status") if one["run"] == done["run"]}
+    finally:
+        del town.vars["backup_escrow"]
+        town.write()
+    states = {name: documents[name]["client"]["escrow"]["state"] for name in CLIENTS}
+    assert states == {"pc": "known", "old": "differs"}
+    assert "escrow" in alarms(documents["old"])
+    assert "escrow" not in alarms(documents["pc"])
+
+
+def test_a_full_disk_of_the_server_is_told_and_harms_nothing(town: Town) -> None:
+    pc, vault = town.host("pc"), town.host("vault")
+    root = f"/srv/backup/{TOWN}"
+    vault.run(
+        f"systemctl stop civicops-restic-{TOWN}; mv {root} {root}.kept; mkdir {root}; "
+        f"mount -t tmpfs -o size=40m,mode=700 none {root}; chown backup-{TOWN}: {root}; cp -a {root}.kept/. {root}/; "
+        f"head -c 39m /dev/zero > {root}/ballast 2>/dev/null; systemctl start civicops-restic-{TOWN}"
+    )
+    pc.run(f"head -c 8000000 /dev/urandom > {DATA}/new.bin")
+    backup(pc, good=False)
+    found = alarms(told(town, "pc"))
+    assert {"failed", "service"} <= set(found), found
+    assert "disk" in alarms(told(town, "vault"))
+    vault.run(f"rm {root}/ballast")
+    backup(pc)
+    cycle(town)
+    assert alarms(told(town, "pc")) == {}
+    assert set(alarms(told(town, "vault"))) <= {"partial", "disk"}, "what was cut off is told, and no harm"
+    assert drill(town, "pc")[1]["outcome"] == "done"
+    vault.run(
+        f"systemctl stop civicops-restic-{TOWN}; rm -r {root}.kept; cp -a {root} {root}.kept; umount {root}; "
+        f"rmdir {root}; mv {root}.kept {root}; systemctl start civicops-restic-{TOWN}"
+    )
+    accept = f"backup-server.pyz accept /etc/civicops/backup-server/{TOWN}/server.json pc"
+    vault.run(f"python3 -I /var/lib/civicops/programs/{accept}", check=False)
+    pc.run(f"rm {DATA}/new.bin")
+    backup(pc)
+    cycle(town)
+    assert told(town, "vault")["alarms"] == []
+
+
+def test_a_certificate_that_has_ended_is_told_and_mended_by_the_job(town: Town) -> None:
+    pc, vault = town.host("pc"), town.host("vault")
+    folder = f"/etc/civicops/backup-server/{TOWN}"
+    vault.run(
+        f"cd {folder}; openssl req -new -key server.key -subj /CN=backup -out /root/r; "
+        f"echo subjectAltName=IP:{vault.address} > /root/x; openssl x509 -req -in /root/r -CA authority.pem "
+        "-CAkey authority.key -set_serial 77 -days -1 -extfile /root/x -out server.pem; rm /root/r /root/x; "
+        f"systemctl restart civicops-restic-{TOWN}"
+    )
+    backup(pc, good=False)
+    assert "certificate" in alarms(told(town, "pc"))["server"]
+    cycle(town)
+    assert "certificate" in alarms(told(town, "vault"))
+    assert run(town)["hosts"]["vault"] == "changed"
+    backup(pc)
+    cycle(town)
+    assert (told(town, "pc")["alarms"], told(town, "vault")["alarms"]) == ([], [])
+
+
 def test_secrets_are_nowhere_but_where_they_belong(town: Town) -> None:
     words = [word for one in SECRETS.values() for word in one.values()]
     pattern = "\\|".join(words)
     allowed = {
         "pc": {"/etc/civicops/backup/repository", "/etc/civicops/backup/password"},
-        "vault": {f"/var/lib/civicops/backup-server/{TOWN}/secrets/{name}" for name in CLIENTS},
+        "vault": {f"/var/lib/civicops/backup-server/{TOWN}/{kind}/{name}" for name in CLIENTS for kind in KINDS},
+        "second": {f"/var/lib/civicops/backup-server/{TOWN}/secrets/{name}" for name in CLIENTS},
+        "spare": set(),
     }
     for name, where in allowed.items():
         host = town.host(name)
         found = host.run(f"grep -rlsa '{pattern}' {SECRET_PLACES} || true", timeout=120).stdout.split()
         assert set(found) == where
-        assert host.run(f"stat -c '%a %U' {' '.join(sorted(where))} | sort -u").stdout == "600 root\n"
+        modes = host.run(f"stat -c '%a %U' / {' '.join(sorted(where))} | sort -u").stdout
+        assert modes == ("600 root\n755 root\n" if where else "755 root\n")
         assert not any(word in host.run("journalctl --no-pager -o export", timeout=120).stdout for word in words)
     backup_process = town.host("pc").run(
         "systemctl start --no-block civicops-backup; for _ in $(seq 20); do ps axww; sleep 0.1; done"

@@ -23,7 +23,7 @@ from typing import IO, Any, Dict, List, Optional, Tuple
 from .._host_info.context import utc
 from . import databases, dumps, kept, manifest, restic
 from .client import DUMPS, MANIFESTS
-from .config import KEPT, Config, load
+from .config import FOLDER, KEPT, Config, load
 from .standing import printable
 
 TURNS = 4
@@ -77,8 +77,8 @@ def hold(whole_below: int, turn: Optional[int] = None) -> Dict[str, Any]:
     try:
         config = load()
         state = kept.read()
-        snapshot, taken = _newest(str((state["runs"] or [{}])[-1].get("snapshot")))
-        wanted, source, digest = _manifest(snapshot)
+        snapshot, taken = newest(str((state["runs"] or [{}])[-1].get("snapshot")))
+        wanted, source, digest = listed(snapshot)
     except (OSError, ValueError, restic.ResticError) as error:
         raise DrillError(printable(f"no drill: {error}")) from error
     total = sum(entry[0] for entry in wanted.values())
@@ -94,32 +94,43 @@ def hold(whole_below: int, turn: Optional[int] = None) -> Dict[str, Any]:
         else:
             _batches(snapshot, chosen, compared, scratch)
         seconds = time.monotonic() - seconds
-        restored = _databases(config, compared, scratch)
-    missing = sorted(set(chosen) - set(compared.seen))
+        restored = restored_databases(config, compared, scratch)
+    return told(
+        compared,
+        sorted(set(chosen) - set(compared.seen)),
+        restored,
+        snapshot=snapshot,
+        snapshot_time=printable(taken, 40),
+        newest_known=bool(state["runs"]) and state["runs"][-1].get("snapshot") == snapshot,
+        manifest_from=source,
+        manifest_sha256=digest,
+        everything=whole,
+        turn=None if whole else turn,
+        without_hash=len(wanted) - len(known),
+        restore_seconds=round(seconds, 1),
+        took_seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def told(
+    compared: Compared, missing: List[str], restored: List[Dict[str, Any]], *, without_hash: int, **more: Any
+) -> Dict[str, Any]:
+    """The body of the document, from what came back, what did not, and what became of the databases."""
     bad = [one for one in restored if one["outcome"] == "failed"]
-    outcome = "failed" if compared.different or missing or bad else "done" if compared.equal else "nothing"
     return {
-        "outcome": outcome,
+        **more,
+        "outcome": "failed" if compared.different or missing or bad else "done" if compared.equal else "nothing",
         "reason": _reason(compared, missing, bad),
         "host_time": utc(time.time()),
-        "snapshot": snapshot,
-        "snapshot_time": printable(taken, 40),
-        "newest_known": bool(state["runs"]) and state["runs"][-1].get("snapshot") == snapshot,
-        "manifest_from": source,
-        "manifest_sha256": digest,
-        "everything": whole,
-        "turn": None if whole else turn,
         "files": {
             "compared": len(compared.seen),
             "equal": compared.equal,
             "different": len(compared.different),
             "missing": len(missing),
-            "without_hash": len(wanted) - len(known),
+            "without_hash": without_hash,
             "examples": [printable(path) for path in (compared.different + missing)[:_SHOWN]],
         },
         "bytes": compared.size,
-        "restore_seconds": round(seconds, 1),
-        "took_seconds": round(time.monotonic() - began, 1),
         "databases": restored,
     }
 
@@ -143,9 +154,9 @@ def _dump(path: str) -> bool:
     return os.path.dirname(path) == os.path.join(KEPT, DUMPS)
 
 
-def _newest(last: str) -> Tuple[str, str]:
+def newest(last: str, settings: str = FOLDER) -> Tuple[str, str]:
     """The snapshot that this host has made last; where it is gone, or the host is new, the newest by its own word."""
-    told = json.loads(restic.ask(["snapshots", "--json", "--tag", restic.BACKUP_TAG], _ASK)) or []
+    told = json.loads(restic.ask(["snapshots", "--json", "--tag", restic.BACKUP_TAG], _ASK, settings)) or []
     found = sorted(
         (one for one in told if isinstance(one, dict)),
         key=lambda one: (one.get("id") == last, str(one.get("time"))),
@@ -156,14 +167,15 @@ def _newest(last: str) -> Tuple[str, str]:
     return str(found[0]["id"]), str(found[0]["time"])
 
 
-def _manifest(snapshot: str) -> Tuple[manifest.Manifest, str, str]:
+def listed(snapshot: str, settings: str = FOLDER) -> Tuple[manifest.Manifest, str, str]:
     """What was there at the time: as the host remembers it, or as it lies in the repository where the host is new."""
     folder = os.path.join(KEPT, MANIFESTS)
     place = os.path.join(folder, f"{snapshot}{manifest.ENDING}")
-    if os.path.isfile(place):
+    if settings == FOLDER and os.path.isfile(place):
         return manifest.read(place), "host", manifest.digest(place)
     with tempfile.TemporaryDirectory(prefix="civicops-manifest-") as scratch:
-        restic.ask(["restore", "latest", "--tag", restic.MANIFEST_TAG, "--path", place, "--target", scratch], _ASK)
+        words = ("--tag", restic.MANIFEST_TAG, "--path", place, "--target", scratch)
+        restic.ask(["restore", "latest", *words], _ASK, settings)
         found = scratch + place
         if not os.path.isfile(found) or os.path.islink(found):
             raise DrillError(f"nothing tells what was in the snapshot {snapshot[:12]}: its manifest is not there")
@@ -240,7 +252,7 @@ def escaped(path: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\*?[]" else letter for letter in path)
 
 
-def _databases(config: Config, compared: Compared, scratch: str) -> List[Dict[str, Any]]:
+def restored_databases(config: Config, compared: Compared, scratch: str) -> List[Dict[str, Any]]:
     told = []
     for dump in config.dumps:
         path = os.path.join(KEPT, DUMPS, dumps.file_of(dump))

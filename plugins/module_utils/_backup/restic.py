@@ -159,10 +159,10 @@ def _told(value: Dict[str, Any]) -> str:
     return clean(f"{item}: {why}".encode("utf-8", "replace"))[:200]
 
 
-def nodes(snapshot: str) -> Iterator[Dict[str, Any]]:
+def nodes(snapshot: str, folder: str = FOLDER) -> Iterator[Dict[str, Any]]:
     """What is in a snapshot; first the snapshot itself. Raises ResticError."""
     process = subprocess.Popen(
-        command("ls", "--json", snapshot),
+        command("ls", "--json", snapshot, folder=folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,0 +1,133 @@
+"""A town with a backup server and its clients: what tests of backups, and their campaign, do with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.hosts.conftest import MakeTown
+from tests.hosts.host import Host
+from tests.hosts.nights import ask_ledger
+from tests.hosts.town import Spec, Town
+
+TOWN = "riverton"
+CLIENTS = {"pc": "bookworm", "old": "bullseye"}
+SECRETS = {
+    name: {"server": f"{name}-to-the-server-0123456789", "repository": f"{name}-of-the-repository-0123456789"}
+    for name in CLIENTS
+}
+DATA = "/srv/data"
+CANARY = "/srv/invoices-2019.txt"
+DATABASE = "/srv/payroll.sqlite"
+PATHS = ["/etc", "/srv"]
+DUMPS = [
+    {"name": "payroll", "kind": "sqlite", "path": DATABASE},
+    {"name": "list", "kind": "command", "command": ["/usr/local/bin/list"], "end": "the end"},
+]
+VARS: dict[str, object] = {
+    "backup_secrets": SECRETS,
+    "backup_client_paths": PATHS,
+    "backup_client_dumps": DUMPS,
+    "backup_client_canaries": [CANARY],
+    "backup_client_delay": 0,
+    "backup_client_time_limit": 120,
+}
+_FILL = """
+import sqlite3, sys
+base = sqlite3.connect(sys.argv[1])
+base.execute("create table pay (name, amount)")
+base.executemany("insert into pay values (?, ?)", [("n%d" % n, n) for n in range(500)])
+base.commit()
+"""
+MAKE = f"""
+mkdir -p {DATA}; cd {DATA}
+for number in $(seq 300); do echo "letter $number" > letter-$number.txt; done
+python3 -c '{_FILL}' {DATABASE}
+chown clerk {DATABASE} && chmod 600 {DATABASE}
+printf '#!/bin/sh\\necho begin\\ncat /etc/hostname\\necho the end\\n' > /usr/local/bin/list
+chmod 755 /usr/local/bin/list
+"""
+SECRET_PLACES = "/etc /var /usr/local /run /tmp /root /home /srv"
+
+
+def set_up(make: MakeTown, clients: dict[str, str] = CLIENTS, more: dict[str, Spec] | None = None) -> Town:
+    """A server and its clients, with data, before the job has ever run."""
+    specs = {"vault": Spec(updates=True, groups=("backup_server",)), **(more or {})}
+    specs |= {name: Spec(release, updates=True, groups=("backup_client",)) for name, release in clients.items()}
+    made = make(TOWN, specs, timezone="UTC", vars=dict(VARS))
+    for name in clients:
+        made.host(name).run(MAKE)
+    return made
+
+
+def run(town: Town, *more: str) -> dict[str, Any]:
+    done: dict[str, Any] = json.loads(
+        town.controller.civicops("run", "backup", TOWN, "--json", *more, timeout=600).stdout
+    )
+    return done
+
+
+def told(town: Town, name: str) -> dict[str, Any]:
+    """How backups stand there, asked without a run of the job, which would mend what a test has broken."""
+    done = town.controller.ansible(name, "-m", "civicops.town.backup_info", "-a", f"town={TOWN} record=false")
+    body: dict[str, Any] = json.loads(done.stdout.partition("=> ")[2])["document"]
+    return body
+
+
+def alarms(body: dict[str, Any]) -> dict[str, str]:
+    return {one["kind"]: one["text"] for one in body["alarms"]}
+
+
+def backup(host: Host, *, good: bool = True) -> None:
+    """Have the host back itself up now, as its timer would."""
+    done = host.run("systemctl start civicops-backup.service", timeout=300, check=False)
+    said = host.run("journalctl -u civicops-backup -n 5 --no-pager -o cat").stdout
+    assert (done.returncode == 0) == good, said
+
+
+def cycle(town: Town) -> None:
+    """Have the server look at the repositories now, as its timer would."""
+    town.host("vault").run(f"systemctl start civicops-backup-cycle-{TOWN}.service", timeout=120, check=False)
+
+
+def restic(host: Host, *arguments: str) -> tuple[int, str]:
+    """restic with all that an attacker who is root on a client has."""
+    files = "--repository-file repository --password-file password --cacert server.pem"
+    # It tries what is refused again and again, for a quarter of an hour.
+    done = host.run(f"cd /etc/civicops/backup; timeout 15 restic {files} {' '.join(arguments)} 2>&1", check=False)
+    return done.returncode, done.stdout
+
+
+def curl(host: Host, method: str, path: str, *more: str) -> str:
+    """The server's status for one request with the client's own password."""
+    script = (
+        "cd /etc/civicops/backup; url=$(cut -d: -f2- repository); base=${url%/*/}\n"
+        f"python3 - \"$base\" {method} {path} {' '.join(more)} <<'PY'\n"
+        "import base64, http.client, ssl, sys, urllib.parse\n"
+        "base, method, path, *body = sys.argv[1:]\n"
+        "url = urllib.parse.urlsplit(base)\n"
+        "context = ssl.create_default_context(cafile='server.pem')\n"
+        "line = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=10)\n"
+        "login = base64.b64encode(f'{url.username}:{url.password}'.encode()).decode()\n"
+        "line.request(method, path, body=body[0] if body else None, headers={'Authorization': 'Basic ' + login})\n"
+        "print(line.getresponse().status)\nPY"
+    )
+    return host.run(script).stdout.strip()
+
+
+def files(town: Town, name: str, folder: str) -> list[str]:
+    found = town.host("vault").run(f"cd /srv/backup/{TOWN}/{name}; find {folder} -type f -printf '%T@ %p\\n' | sort -n")
+    return [line.split()[1] for line in found.stdout.splitlines()]
+
+
+def drill(town: Town, name: str, *more: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hold a drill on one host: what the run came to, and its document."""
+    done = json.loads(
+        town.controller.civicops("run", "drill", TOWN, "--limit", name, "--json", *more, timeout=600).stdout
+    )
+    return done, next(one for one in reversed(ask_ledger(town, "drill")) if one["run"] == done["run"])
+
+
+def forget_changes(host: Host) -> None:
+    """As if a week had gone by."""
+    host.run('cd /var/lib/civicops/backup; sed -i \'s/"kind": "changes"/"kind": "was"/g\' state.json')
