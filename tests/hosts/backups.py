@@ -32,6 +32,7 @@ VARS: dict[str, object] = {
     "backup_client_delay": 0,
     "backup_client_time_limit": 120,
 }
+SMALL = ("--tmpfs", "/srv/backup:size=400m,mode=711")  # so that it can be filled
 _FILL = """
 import sqlite3, sys
 base = sqlite3.connect(sys.argv[1])
@@ -52,7 +53,7 @@ SECRET_PLACES = "/etc /var /usr/local /run /tmp /root /home /srv"
 
 def set_up(make: MakeTown, clients: dict[str, str] = CLIENTS, more: dict[str, Spec] | None = None) -> Town:
     """A server and its clients, with data, before the job has ever run."""
-    specs = {"vault": Spec(updates=True, groups=("backup_server",)), **(more or {})}
+    specs = {"vault": Spec(updates=True, groups=("backup_server",), options=SMALL), **(more or {})}
     specs |= {name: Spec(release, updates=True, groups=("backup_client",)) for name, release in clients.items()}
     made = make(TOWN, specs, timezone="UTC", vars=dict(VARS))
     for name in clients:

@@ -42,22 +42,27 @@ KINDS = ("secrets", "copy")
 ASKED = ("vault", "second", *CLIENTS)
 
 
+def of(done: dict[str, Any]) -> set[str]:
+    """What the job's hosts came to."""
+    return {done["hosts"][name] for name in ASKED}
+
+
 @pytest.fixture(scope="module")
 def town(make_module_town: MakeTown) -> Town:
     """Two servers and two clients, set up by the job, and a machine that holds nothing."""
     made = set_up(make_module_town, more=MORE)
     checked = run(made, "--check")
-    assert (checked["exit_status"], set(checked["hosts"].values())) == (0, {"changed"})
+    assert (checked["exit_status"], of(checked)) == (0, {"changed"})
     assert made.host("vault").run("ls /etc/civicops 2>/dev/null || true").stdout == ""
     done = run(made)
-    assert (done["exit_status"], done["hosts"]) == (0, dict.fromkeys(ASKED, "changed"))
+    assert (done["exit_status"], of(done)) == (0, {"changed"})
     return made
 
 
 def test_a_second_run_changes_nothing_and_a_check_neither(town: Town) -> None:
     for more in ((), ("--check",)):
         done = run(town, *more)
-        assert (done["exit_status"], done["hosts"]) == (0, dict.fromkeys(ASKED, "ok"))
+        assert (done["exit_status"], of(done)) == (0, {"ok"})
     documents = {one["host"]: one for one in ask_ledger(town, "backup-status") if one["run"] == done["run"]}
     assert set(documents) == set(ASKED)
     assert "never" in alarms(documents["pc"])
@@ -371,7 +376,7 @@ def copy(town: Town, *, good: bool = True) -> str:
     """Have the server bring what is new to the second one, as its timer would; what it says."""
     vault, unit = town.host("vault"), f"civicops-backup-copy-{TOWN}.service"
     done = vault.run(f"systemctl start {unit}", timeout=300, check=False)
-    said = vault.run(f"journalctl -u {unit} -n 8 --no-pager -o cat").stdout
+    said = vault.run(f"journalctl --sync; journalctl -u {unit} -n 8 --no-pager -o cat").stdout
     assert (done.returncode == 0) == good, said
     return said
 
@@ -435,8 +440,8 @@ def test_a_copy_that_is_not_made_is_told(town: Town) -> None:
     copy(town)
     second.run(f"systemctl stop civicops-restic-{TOWN}.service")
     backup(town.host("pc"))
-    assert "restic" in copy(town, good=False)
-    assert alarms(told(town, "vault"))["copy"].startswith("pc: restic")
+    assert "connection refused" in copy(town, good=False)
+    assert alarms(told(town, "vault"))["copy"].startswith("pc: restic cat: ")
     second.run(f"systemctl start civicops-restic-{TOWN}.service")
     copy(town)
     assert told(town, "vault")["alarms"] == []
@@ -468,7 +473,7 @@ def test_a_machine_that_holds_nothing_restores_a_whole_host(town: Town) -> None:
     )
     backup(pc)
     done, body = drill(town, "spare")
-    assert (done["exit_status"], done["hosts"]["spare"], body["outcome"]) == (0, "ok", "done"), body
+    assert (done["exit_status"], done["hosts"]["spare"], body["outcome"]) == (0, "changed", "done"), body
     assert (body["of"], body["written"], body["manifest_from"]) == ("pc", True, "repository")
     assert body["files"]["equal"] == told(town, "pc")["client"]["last"]["manifest_files"] > 300
     assert {one["name"]: (one["outcome"], one["rows"]) for one in body["databases"]}["payroll"] == ("restored", 500)
@@ -497,32 +502,20 @@ def test_a_printed_password_is_known_to_be_the_one_in_use(town: Town) -> None:
 
 def test_a_full_disk_of_the_server_is_told_and_harms_nothing(town: Town) -> None:
     pc, vault = town.host("pc"), town.host("vault")
-    root = f"/srv/backup/{TOWN}"
-    vault.run(
-        f"systemctl stop civicops-restic-{TOWN}; mv {root} {root}.kept; mkdir {root}; "
-        f"mount -t tmpfs -o size=40m,mode=700 none {root}; chown backup-{TOWN}: {root}; cp -a {root}.kept/. {root}/; "
-        f"head -c 39m /dev/zero > {root}/ballast 2>/dev/null; systemctl start civicops-restic-{TOWN}"
-    )
+    vault.run("cat /dev/zero > /srv/backup/ballast", check=False)
     pc.run(f"head -c 8000000 /dev/urandom > {DATA}/new.bin")
     backup(pc, good=False)
-    found = alarms(told(town, "pc"))
-    assert {"failed", "service"} <= set(found), found
+    assert {"failed", "service"} <= set(alarms(told(town, "pc")))
     assert "disk" in alarms(told(town, "vault"))
-    vault.run(f"rm {root}/ballast")
+    vault.run("rm /srv/backup/ballast")
     backup(pc)
     cycle(town)
     assert alarms(told(town, "pc")) == {}
-    assert set(alarms(told(town, "vault"))) <= {"partial", "disk"}, "what was cut off is told, and no harm"
+    assert set(alarms(told(town, "vault"))) <= {"partial"}, "what was cut off is told, and is no harm"
     assert drill(town, "pc")[1]["outcome"] == "done"
-    vault.run(
-        f"systemctl stop civicops-restic-{TOWN}; rm -r {root}.kept; cp -a {root} {root}.kept; umount {root}; "
-        f"rmdir {root}; mv {root}.kept {root}; systemctl start civicops-restic-{TOWN}"
-    )
-    accept = f"backup-server.pyz accept /etc/civicops/backup-server/{TOWN}/server.json pc"
-    vault.run(f"python3 -I /var/lib/civicops/programs/{accept}", check=False)
     pc.run(f"rm {DATA}/new.bin")
-    backup(pc)
-    cycle(town)
+    accept = f"backup-server.pyz accept /etc/civicops/backup-server/{TOWN}/server.json pc"
+    vault.run(f"python3 -I /var/lib/civicops/programs/{accept}")
     assert told(town, "vault")["alarms"] == []
 
 
@@ -558,8 +551,8 @@ def test_secrets_are_nowhere_but_where_they_belong(town: Town) -> None:
         host = town.host(name)
         found = host.run(f"grep -rlsa '{pattern}' {SECRET_PLACES} || true", timeout=120).stdout.split()
         assert set(found) == where
-        modes = host.run(f"stat -c '%a %U' / {' '.join(sorted(where))} | sort -u").stdout
-        assert modes == ("600 root\n755 root\n" if where else "755 root\n")
+        modes = host.run(f"for one in {' '.join(where)}; do stat -c '%a %U' $one; done").stdout
+        assert set(modes.splitlines()) <= {"600 root"}
         assert not any(word in host.run("journalctl --no-pager -o export", timeout=120).stdout for word in words)
     backup_process = town.host("pc").run(
         "systemctl start --no-block civicops-backup; for _ in $(seq 20); do ps axww; sleep 0.1; done"

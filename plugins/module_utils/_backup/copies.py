@@ -20,6 +20,7 @@ import time
 from typing import Any, Dict
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean
+from . import restic
 from .config import without
 from .server_config import Client, Server
 from .witness import arrivals
@@ -69,16 +70,16 @@ def forget(server: Server, client: str) -> None:
 def _copied(server: Server, client: Client, before: Dict[str, Any]) -> Dict[str, Any]:
     """What is known of one host's copy after a look at it."""
     now = time.time()
-    there = arrivals(server.repository(client))
-    mark = hashlib.sha256("\n".join(sorted(there)).encode()).hexdigest()
     known: Dict[str, Any] = {"copied_at": None, "newest": None, "snapshots": 0, "mark": "", **before}
     known.update(since=before.get("since") or now, why="")
-    if not there:
-        return dict(known, since=now)
-    recent = 0 <= now - (known["copied_at"] or 0) < _LOOK_ANEW
-    if recent and known["mark"] == mark and not before.get("why"):
-        return known
     try:
+        there = arrivals(server.repository(client))
+        if not there:
+            return dict(known, since=now)
+        mark = hashlib.sha256("\n".join(sorted(there)).encode()).hexdigest()
+        recent = 0 <= now - (known["copied_at"] or 0) < _LOOK_ANEW
+        if recent and known["mark"] == mark and not before.get("why"):
+            return known
         _make(server, client, known)
         source = ("--from-repo", server.repository(client))
         _restic(server, client, _COPY_SECONDS, "copy", "--no-lock", *source)
@@ -96,7 +97,7 @@ def _make(server: Server, client: Client, known: Dict[str, Any]) -> None:
         _restic(server, client, _ASK_SECONDS, "cat", "config")
         return
     except Refused as error:
-        if "Is there a repository" not in str(error) and "does not exist" not in str(error):
+        if restic.NO_REPOSITORY not in str(error):
             raise
     if known["copied_at"]:
         raise Refused("the copy is gone from the second server; it is not made anew before somebody has accepted that")
@@ -130,6 +131,6 @@ def _restic(server: Server, client: Client, seconds: float, *arguments: str) -> 
     except subprocess.TimeoutExpired:
         raise Refused(f"restic {arguments[0]}: not done within {seconds:.0f} s") from None
     if done.returncode:
-        said = without(clean(done.stderr[-2000:]), [password, login]).strip()
-        raise Refused(f"restic {arguments[0]}: exit {done.returncode}: {said[-200:]}")
+        said = without(restic.last_words(done.stderr), [password, login])
+        raise Refused(f"restic {arguments[0]}: exit {done.returncode}: {said}")
     return clean(done.stdout)

@@ -20,6 +20,9 @@ REPOSITORY, PASSWORD, AUTHORITY = "repository", "password", "server.pem"
 CACHE = "/var/cache/civicops-restic"
 MANIFEST_TAG = "civicops-manifest"
 BACKUP_TAG = "civicops"
+NO_REPOSITORY = "does not exist"
+"""What restic says of a configuration that is not there; of a server that can't be reached it says something else, and
+asks for a repository all the same."""
 _SAID = 4000
 
 
@@ -90,7 +93,7 @@ def there(seconds: float) -> bool:
     try:
         ask(["cat", "config"], seconds)
     except ResticError as error:
-        if "Is there a repository" in str(error) or "does not exist" in str(error):
+        if NO_REPOSITORY in str(error):
             return False
         raise
     return True
