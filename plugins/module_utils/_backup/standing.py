@@ -23,6 +23,7 @@ from .config import FOLDER, Config, ConfigError, load
 from .escrow import EscrowError
 from .escrow import told as told_of
 from .restic import AUTHORITY, PASSWORD, REPOSITORY
+from .storage import domain, storage
 from .units import CLIENT, ServerUnits
 
 SERVERS = "/etc/civicops/backup-server"
@@ -251,6 +252,7 @@ def _server(town: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
     status, cycle = _json(folder, "status.json", alarms), _json(folder, "cycle.json", alarms)
     pruned = _dict(_json(folder, "prune.json", alarms).get("clients"))
     told: Dict[str, Any] = {"town": town, "clients": [], "certificate": None, "free_bytes": None, "serving": False}
+    told["domain"] = domain()
     told["looked_at"] = printable(cycle.get("at"), 40) if cycle.get("at") else None
     told["certificate"] = printable(cycle["certificate"], 40) if cycle.get("certificate") else None
     for one in _dicts(cycle.get("alarms")):
@@ -266,6 +268,7 @@ def _server(town: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
             config = json.load(stream)
         space = os.statvfs(config["root"])
         told["free_bytes"] = space.f_bavail * space.f_frsize
+        told["storage"] = storage(config["root"])
         if space.f_bavail * 20 < space.f_blocks:
             _alarm(alarms, "disk", f"{told['free_bytes']} bytes are left for backups, less than a twentieth")
         names = [printable(one["name"], 64) for one in config["clients"]]
