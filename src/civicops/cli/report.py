@@ -44,9 +44,9 @@ def report(
 
     loaded, state = open_town(town, inventories)
     if as_json:
-        typer.echo(json.dumps(figures(loaded.id, loaded.name, state)))
+        typer.echo(json.dumps(figures(loaded.id, loaded.name, state, wanted=loaded)))
         return
-    written = write_report(loaded.id, loaded.name, state, output)
+    written = write_report(loaded.id, loaded.name, state, output, wanted=loaded)
     for line in written.summary:
         typer.echo(line)
     typer.echo(f"\nReport: {written.path}")

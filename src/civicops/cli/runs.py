@@ -77,7 +77,7 @@ def checkup(
 
     if output is not None:
         check_directory(output)  # before a run of an hour, not after it
-    name, title, state, result = _execute(
+    loaded, state, result = _execute(
         "checkup",
         town,
         inventories,
@@ -89,7 +89,7 @@ def checkup(
         quiet=as_json,
     )
     if result.exit_status in (ExitStatus.DONE, ExitStatus.HOSTS_FAILED):
-        written = write_report(name, title, state, output)
+        written = write_report(loaded.id, loaded.name, state, output, wanted=loaded)
         if as_json:
             typer.echo(json.dumps(_as_json(result) | {"report": str(written.path), "summary": written.summary}))
         else:
@@ -144,7 +144,7 @@ def run(
     if plan:
         _plan(job, town, inventories, limit=limit, as_json=as_json)
         return
-    _, _, state, result = _execute(
+    _, state, result = _execute(
         job,
         town,
         inventories,
@@ -178,7 +178,7 @@ def _execute(
     override_window: str | None = None,
     approver: str | None = None,
     rollback_of: str | None = None,
-) -> tuple[str, str, TownState, RunResult]:
+) -> tuple[Town, TownState, RunResult]:
     from civicops.jobs import JOBS
     from civicops.runs.start import RunRequest, new_run_id, start
 
@@ -216,7 +216,7 @@ def _execute(
     result = watched(f"{job} {loaded.id}", state, quiet=quiet, run=lambda observers: start(request, state, observers))
     conclude(loaded, state, run, quiet=quiet)
     send_alerts(loaded, state)
-    return loaded.id, loaded.name, state, result
+    return loaded, state, result
 
 
 def _check_taken_back(town: Town, state: TownState, job: str, run: str) -> None:

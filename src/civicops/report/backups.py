@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from civicops.assess.recovery_known import STALE, Told, read_drills
+from civicops.assess.recovery_time import lasting
 from civicops.ledger.store import Ledger
 from civicops.moments import moment as moment_of
 from civicops.report.figures import WORST_FIRST, State
 
-STALE = timedelta(days=2)
-"""How old a host's word may be before it says nothing any more: backups are taken daily, and their state with them."""
 DRILL_DUE = timedelta(days=35)
 """A restore that was not tried for so long is due: a weekly drill has all files within 28 days, and may fail once."""
 _ALARMS_SHOWN = 8
@@ -53,9 +53,8 @@ def read_backups(ledger: Ledger, inventory: Collection[str], moment: datetime) -
     if not latest:
         return None
     there = {host: entry for host, entry in latest.items() if not inventory or host in inventory}
-    drills = ledger.latest("drill")
-    bodies = ledger.bodies([*there.values(), *drills.values()])
-    held = {host: (entry.collected_at, bodies[entry.body]) for host, entry in drills.items() if entry.body in bodies}
+    bodies = ledger.bodies(there.values())
+    held = read_drills(ledger, moment)
     lines = [
         _line(host, entry.collected_at, bodies[entry.body], held.get(host), moment)
         for host, entry in there.items()
@@ -66,9 +65,7 @@ def read_backups(ledger: Ledger, inventory: Collection[str], moment: datetime) -
     return Backups(lines_sorted, sorted(set(inventory) - {line.host for line in set_up}))
 
 
-def _line(
-    host: str, told_at: str, body: dict[str, Any], drill: tuple[str, dict[str, Any]] | None, moment: datetime
-) -> BackupLine | None:
+def _line(host: str, told_at: str, body: dict[str, Any], drill: Told | None, moment: datetime) -> BackupLine | None:
     client, server = body["client"], body["server"]
     alarms = [f"{one['kind']}: {one['text']}" for one in body["alarms"]]
     if client is None and server is None and not alarms:
@@ -82,8 +79,8 @@ def _line(
     if complete and (until := _until(client, complete)) is not None and until < moment and not stale:
         alarms.append(f"late: the last complete backup ended {complete['ended_at']}")
         seen.append({"kind": "late"})
-    failed = client is not None and drill is not None and drill[1]["outcome"] != "done"
-    due = client is not None and (drill is None or moment - moment_of(drill[0]) > DRILL_DUE)
+    failed = client is not None and drill is not None and drill.body["outcome"] != "done"
+    due = client is not None and (drill is None or moment - drill.at > DRILL_DUE)
     state: State = "bad" if seen or failed else "unknown" if alarms else "soon" if due else "good"
     return BackupLine(
         host=host,
@@ -109,18 +106,13 @@ def _until(client: dict[str, Any], complete: dict[str, Any]) -> datetime | None:
         return None
 
 
-def _drill(drill: tuple[str, dict[str, Any]] | None) -> str:
+def _drill(drill: Told | None) -> str:
     """What was given back, and when: the proof that people read."""
     if drill is None:
         return "never tried"
-    held, body = drill
-    files = body["files"]
+    held, body = f"{drill.at:%Y-%m-%d}" + (f", on {drill.by}" if drill.by else ""), drill.body
     if body["outcome"] != "done":
-        return f"failed on {held[:10]}: {body['reason'] or 'nothing came back'}"
-    told = [f"{files['equal']:,.0f} files, all equal, in {_minutes(body['restore_seconds'])}"]
+        return f"failed on {held}: {body['reason'] or 'nothing came back'}"
+    told = [f"{body['files']['equal']:,.0f} files, all equal, in {lasting(body['restore_seconds'])}"]
     told += [f"{one['name']}: {one['rows']:,.0f} rows" for one in body["databases"] if one["outcome"] == "restored"]
-    return f"on {held[:10]}: {'; '.join(told)}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    return f"on {held}: {'; '.join(told)}"

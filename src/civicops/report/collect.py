@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from civicops.assess.facts import Facts
 from civicops.assess.hardening import read_hardening
 from civicops.assess.standing import OWN
 from civicops.ledger.store import Anchor, Entry, Ledger
 from civicops.report.backups import Backups, read_backups
-from civicops.report.facts import Facts
 from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, worst
 from civicops.report.history import changes
+from civicops.report.recovery import RecoveryTold, recovery_told
 from civicops.report.undone import Undone, undone
 from civicops.runs.judge import RunResult, judge
+from civicops.town.model import System
 
 _RUNS_SHOWN = 12
 # The job whose hosts answer with their facts, and what it asks them besides.
@@ -95,6 +97,8 @@ class TownReport:
     """None where no host was ever audited."""
     backups: Backups | None
     """None where no host was ever asked for them."""
+    recovery: RecoveryTold | None
+    """None where no host is known."""
     anchor: Anchor
 
     @property
@@ -123,8 +127,16 @@ class TownReport:
         return [host for host in self.reached if (figure := host.figure(key)) is not None and figure.state in known]
 
 
-def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownReport:
-    """Read what a report shows. `moment` is the report's own time; it decides what has ended or ends soon."""
+def collect(
+    ledger: Ledger,
+    name: str,
+    moment: datetime | None = None,
+    *,
+    systems: tuple[System, ...] = (),
+    groups: Mapping[str, Collection[str]] | None = None,
+) -> TownReport:
+    """Read what a report shows. `moment` is the report's own time; it decides what has ended or ends soon. `systems`
+    are the town's, and `groups` Ansible's variable of that name, which says where their hosts are."""
     moment = moment or datetime.now(UTC)
     latest = ledger.latest("host-facts")
     previous = ledger.previous(latest.values())
@@ -161,7 +173,20 @@ def collect(ledger: Ledger, name: str, moment: datetime | None = None) -> TownRe
     runs = [_run(entry, judge(entry.run, ledger, cancelled=False)) for entry in run_entries]
     hardening = _hardening(ledger, [host.name for host in hosts if host.asked], inventory, moment)
     backups = read_backups(ledger, inventory or {host.name for host in hosts if host.asked}, moment)
-    return TownReport(ledger.town, name, moment, hosts, gone, runs, undone(ledger), hardening, backups, ledger.anchor())
+    there = inventory or {host.name: "answered" for host in hosts if host.asked}
+    return TownReport(
+        town=ledger.town,
+        name=name,
+        made_at=moment,
+        hosts=hosts,
+        gone=gone,
+        runs=runs,
+        undone=undone(ledger),
+        hardening=hardening,
+        backups=backups,
+        recovery=recovery_told(ledger, there, moment, systems=systems, groups=groups),
+        anchor=ledger.anchor(),
+    )
 
 
 def _hardening(ledger: Ledger, asked: list[str], inventory: Collection[str], moment: datetime) -> HardeningLine | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from civicops.report.facts import Facts
+from civicops.assess.facts import Facts
 from civicops.report.lifecycle import release_of
 
 State = Literal["bad", "unknown", "soon", "good", "plain"]

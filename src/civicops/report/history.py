@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from civicops.report.facts import Facts
+from civicops.assess.facts import Facts
 
 _MOST = 10
 

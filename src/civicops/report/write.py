@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 from civicops.ledger.store import Ledger
 from civicops.report.collect import Host, TownReport, collect
 from civicops.report.pages import environment, write_whole
+from civicops.runs.inventory import InventoryError, read_groups
 from civicops.state import StateError, TownState
 from civicops.text import printable
+from civicops.town import Town
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,14 @@ class Written:
     summary: list[str]
 
 
-def write_report(town: str, name: str, state: TownState, directory: Path | None = None) -> Written:
-    """Write the town's report from its ledger.
+def write_report(
+    town: str, name: str, state: TownState, directory: Path | None = None, *, wanted: Town | None = None
+) -> Written:
+    """Write the town's report from its ledger. `wanted` is the town's file, which says what recovery it wants.
 
     :raises StateError: the directory can't be written to.
     """
-    with Ledger(town, state=state) as ledger:
-        report = collect(ledger, name)
+    report = _collected(town, name, state, wanted)
     folder = directory.absolute() if directory else state.directory("reports")
     path = folder / f"{town}-{report.made_at:%Y-%m-%dT%H%M%SZ}.html"
     write_whole(path, render(report))
@@ -49,10 +53,18 @@ def check_directory(directory: Path) -> None:
         raise StateError(f"{directory}: can't be written to by this user; choose another --output")
 
 
-def figures(town: str, name: str, state: TownState) -> dict[str, Any]:
-    """The report's figures as plain data, for `--json`."""
+def _collected(town: str, name: str, state: TownState, wanted: Town | None) -> TownReport:
+    groups = None
+    if wanted is not None and wanted.systems:
+        with suppress(InventoryError):
+            groups = read_groups(wanted, state)
     with Ledger(town, state=state) as ledger:
-        report = collect(ledger, name)
+        return collect(ledger, name, systems=wanted.systems if wanted else (), groups=groups)
+
+
+def figures(town: str, name: str, state: TownState, *, wanted: Town | None = None) -> dict[str, Any]:
+    """The report's figures as plain data, for `--json`."""
+    report = _collected(town, name, state, wanted)
     plain = asdict(report) | {"made_at": report.made_at.isoformat(timespec="seconds"), "anchor": str(report.anchor)}
     return plain | {"summary": summary(report)}
 
@@ -124,6 +136,8 @@ def summary(report: TownReport) -> list[str]:
     if report.backups and report.backups.none_known:
         count = len(report.backups.none_known)
         lines.append(f"  no backup is known of {count} {'host' if count == 1 else 'hosts'}")
+    if report.recovery and (report.recovery.counts or report.recovery.unknown):
+        lines.append(f"  recovery: {report.recovery.words}")
     if len(lines) == 1 and report.asked:
         lines.append("  nothing that was looked at wants attention")
     return [printable(line, 400) if not line.startswith(" ") else "  " + printable(line, 400) for line in lines]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from civicops.report.facts import Facts
+from civicops.assess.facts import Facts
 from civicops.report.figures import Figure, figures_of, size
 from civicops.report.history import changes
 from civicops.report.lifecycle import release_of

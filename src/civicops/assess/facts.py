@@ -1,4 +1,4 @@
-"""A host's facts as a report reads them: what is not there is None, and `unread` tells why."""
+"""A host's facts as assessment and report read them: what is not there is None, and `unread` tells why."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""What a report says of recovery: what was found, what is not known, and how long each system would take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from civicops.assess.catalogue import SEVERITIES, Severity
+from civicops.assess.recovery import RecoveryTime, judge
+from civicops.assess.recovery_finding import Effort, Judged
+from civicops.assess.recovery_finding import State as Outcome
+from civicops.assess.recovery_known import Recovery, read_recovery
+from civicops.assess.recovery_time import lasting, proofs
+from civicops.ledger.store import Ledger
+from civicops.report.figures import State
+from civicops.town.model import System
+
+_LOOKS: dict[Outcome, State] = {"found": "bad", "unknown": "unknown", "fine": "good"}
+_LESSER: tuple[Severity, ...] = ("low", "medium")
+
+
+@dataclass(frozen=True)
+class RecoveryLine:
+    """One finding, with all the hosts or systems of which the same is to be said."""
+
+    id: str
+    title: str
+    state: State
+    severity: Severity
+    evidence: str
+    about: list[str]
+    remedy: str
+    effort: Effort
+    frameworks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SystemLine:
+    """One system: how soon it is wanted back, how long that takes, and the restores that have shown it."""
+
+    name: str
+    state: State
+    wanted: str
+    measured: str
+    proofs: list[str]
+
+
+@dataclass(frozen=True)
+class RecoveryTold:
+    """All of it, the worst first. `counts` is of found ones, each finding of each host, by severity."""
+
+    lines: list[RecoveryLine]
+    fine: dict[str, int]
+    """Of how many hosts or systems a finding was looked for, and was not there."""
+    counts: dict[Severity, int]
+    unknown: int
+    systems: list[SystemLine]
+
+    @property
+    def words(self) -> str:
+        """How much was found, and how much is not known."""
+        found = ", ".join(f"{count} {severity}" for severity, count in self.counts.items())
+        return (found or "nothing found") + (f"; {self.unknown} not known" if self.unknown else "")
+
+
+def recovery_told(
+    ledger: Ledger,
+    inventory: Mapping[str, str],
+    moment: datetime,
+    *,
+    systems: tuple[System, ...] = (),
+    groups: Mapping[str, Collection[str]] | None = None,
+) -> RecoveryTold | None:
+    """None where there is no host that anything could be said of."""
+    if not inventory:
+        return None
+    town = read_recovery(ledger, inventory, moment, systems=systems, groups=groups)
+    told = judge(town)
+    found = Counter(one.severity for one in told if one.state == "found")
+    return RecoveryTold(
+        lines=_lines([one for one in told if one.state != "fine"]),
+        fine=dict(Counter(one.title for one in told if one.state == "fine")),
+        counts={severity: found[severity] for severity in reversed(SEVERITIES) if found[severity]},
+        unknown=sum(one.state == "unknown" for one in told),
+        systems=[_system(town, system) for system in systems if town.of_system(system)],
+    )
+
+
+def _lines(told: list[Judged]) -> list[RecoveryLine]:
+    """Of what is the same of several hosts or systems, one line."""
+    lines: dict[tuple[str, ...], RecoveryLine] = {}
+    for one in told:
+        key = (one.id, one.state, one.severity, one.evidence)
+        lesser = one.state == "found" and one.severity in _LESSER
+        line = RecoveryLine(
+            one.id,
+            one.title,
+            "soon" if lesser else _LOOKS[one.state],
+            one.severity,
+            one.evidence,
+            [],
+            one.remedy,
+            one.effort,
+            one.frameworks,
+        )
+        lines.setdefault(key, line).about.append(one.about)
+    return list(lines.values())
+
+
+def _system(town: Recovery, system: System) -> SystemLine:
+    state, measured = RecoveryTime.of(town, system)
+    return SystemLine(
+        name=system.name,
+        state="plain" if system.rto_hours is None else _LOOKS[state],
+        wanted="not said" if system.rto_hours is None else f"wanted {lasting(system.rto_hours * 3600)}",
+        measured=measured,
+        proofs=[line for host in town.of_system(system) for line in proofs(host.drill, town.moment)],
+    )
