@@ -6,7 +6,7 @@ Nothing here is told as fine that was not seen to be so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from civicops.assess.catalogue import Severity
 from civicops.assess.recovery_access import Access, shared_keys, strangers
 from civicops.assess.recovery_databases import DATABASES, seen_by
 from civicops.assess.recovery_finding import Evidence, Finding, Judged, State, judged
-from civicops.assess.recovery_known import Host, Recovery, Told, brief, listed
+from civicops.assess.recovery_known import STALE, Host, Recovery, Told, brief, listed
 from civicops.assess.recovery_time import lasting, measured, proofs, together
 from civicops.town.model import System
 
@@ -41,21 +41,26 @@ class NoBackup(Finding):
     effort = "low"
 
     def look(self, town: Recovery) -> Iterator[Evidence]:
+        for host, status, client in town.clients:
+            yield self._client(host, status, client, town.moment)
         for host in town.hosts.values():
-            if host.client is not None:
-                yield self._client(host, host.client)
-            elif host.server is None:
+            if host.client is None and host.server is None:
                 yield self._bare(host)
 
-    def _client(self, host: Host, client: dict[str, Any]) -> Evidence:
-        complete = client.get("complete")
-        if complete is None and host.status and "unreadable" in {one["kind"] for one in host.status.body["alarms"]}:
-            return Evidence(
-                host.name, "unknown", "it is set up, and how its backups went can't be read", (host.status,)
-            )
+    def _client(self, host: Host, status: Told, client: dict[str, Any], moment: datetime) -> Evidence:
+        complete, alarms = client.get("complete"), {one["kind"] for one in status.body["alarms"]}
+        if "repository" in alarms:
+            return Evidence(host.name, "found", "the server has no repository of it any more", (status,))
+        if complete is None and "unreadable" in alarms:
+            return Evidence(host.name, "unknown", "it is set up; how its backups went can't be read", (status,))
         if complete is None:
-            return Evidence(host.name, "found", "it is set up, and no backup has been complete yet", (host.status,))
-        return Evidence(host.name, "fine", f"the last complete one ended {brief(complete['ended_at'])}", (host.status,))
+            return Evidence(host.name, "found", "it is set up, and no backup has been complete yet", (status,))
+        age, ended = _age(complete["ended_at"], moment), f"the last complete one ended {brief(complete['ended_at'])}"
+        if age is None:
+            return Evidence(host.name, "unknown", f"{ended}, which is no time in the past", (status,))
+        if age.total_seconds() > client.get("late_after_seconds", STALE.total_seconds()):
+            return Evidence(host.name, "found", f"{ended}, and another is overdue", (status,), "high")
+        return Evidence(host.name, "fine", ended, (status,))
 
     def _bare(self, host: Host) -> Evidence:
         facts = host.known
@@ -303,6 +308,9 @@ class Escrow(Finding):
         return "fine", None, f"the copy at {place} was compared {age.days} days ago"
 
 
+_NO_MEMBERS = "its hosts are not known, as the inventory can't be read"
+
+
 class RecoveryTime(Finding):
     """A system is wanted back sooner than a restore of its hosts takes, as the last drills have measured it."""
 
@@ -315,18 +323,19 @@ class RecoveryTime(Finding):
 
     def look(self, town: Recovery) -> Iterator[Evidence]:
         for system in town.systems:
-            if system.rto_hours is None or not (town.members is None or town.of_system(system)):
+            if system.rto_hours is None:
                 continue
-            state, text = self.of(town, system)
-            told = tuple(host.status for host in town.of_system(system))
-            yield Evidence(system.name, state, f"wanted {lasting(system.rto_hours * 3600)}; {text}", told)
+            if town.members is None:
+                yield Evidence(system.name, "unknown", _NO_MEMBERS)
+            elif hosts := town.of_system(system):
+                state, text = self.of(system, hosts)
+                told = tuple(host.status for host in hosts)
+                yield Evidence(system.name, state, f"wanted {lasting(system.rto_hours * 3600)}; {text}", told)
 
     @staticmethod
-    def of(town: Recovery, system: System) -> tuple[State, str]:
+    def of(system: System, hosts: Sequence[Host]) -> tuple[State, str]:
         """How a system stands, and what was measured."""
-        if town.members is None:
-            return "unknown", "its hosts are not known, as the inventory can't be read"
-        took = together([measured(host) for host in town.of_system(system)])
+        took = together([measured(host) for host in hosts])
         wanted = system.rto_hours
         if wanted is not None and took.part > wanted * 3600:
             return "found", took.words
@@ -345,7 +354,11 @@ class RecoveryPoint(Finding):
 
     def look(self, town: Recovery) -> Iterator[Evidence]:
         for system in town.systems:
-            for host in town.of_system(system) if system.rpo_hours is not None else ():
+            if system.rpo_hours is None:
+                continue
+            if town.members is None:
+                yield Evidence(system.name, "unknown", _NO_MEMBERS)
+            for host in town.of_system(system):
                 yield self._of(system, host)
 
     def _of(self, system: System, host: Host) -> Evidence:

@@ -108,30 +108,37 @@ class Recovery:
 def read_recovery(
     ledger: Ledger,
     inventory: Mapping[str, str],
+    facts: Mapping[str, Facts],
     moment: datetime,
     *,
     systems: tuple[System, ...] = (),
     groups: Mapping[str, Collection[str]] | None = None,
 ) -> Recovery:
-    """Read it. `inventory` is what a run's summary says of its hosts: of each, what it came to."""
-    status = _told(ledger, ledger.latest("backup-status"), moment - STALE)
-    facts = _told(ledger, ledger.latest("host-facts"), moment - FACTS_STALE)
+    """Read it. `inventory` is what a run's summary says of its hosts: of each, what it came to; `facts` are their
+    newest ones, which a report has read already."""
+    status = _newest(ledger, "backup-status", moment - STALE)
+    accounts = {host: _told(one.body, one.collected_at, moment - FACTS_STALE) for host, one in facts.items()}
     drills = {host: one for host, one in read_drills(ledger, moment).items() if not one.by or one.by in inventory}
     hosts = {
-        name: Host(name, outcome != "not_asked", status.get(name), drills.get(name), facts.get(name))
+        name: Host(name, outcome != "not_asked", status.get(name), drills.get(name), accounts.get(name))
         for name, outcome in sorted(inventory.items())
     }
     return Recovery(moment, hosts, systems, groups)
 
 
-def _told(ledger: Ledger, latest: Mapping[str, Entry], since: datetime) -> dict[str, Told]:
+def _newest(ledger: Ledger, kind: str, since: datetime) -> dict[str, Told]:
+    latest = ledger.latest(kind)
     bodies = ledger.bodies(latest.values())
-    found = {}
-    for host, entry in latest.items():
-        if entry.body in bodies:
-            at = moment_of(entry.collected_at)
-            found[host] = Told(bodies[entry.body], at, at < since)
-    return found
+    return {
+        host: _told(bodies[entry.body], entry.collected_at, since)
+        for host, entry in latest.items()
+        if entry.body in bodies
+    }
+
+
+def _told(body: dict[str, Any], collected_at: str, since: datetime) -> Told:
+    at = moment_of(collected_at)
+    return Told(body, at, at < since)
 
 
 def read_drills(ledger: Ledger, moment: datetime) -> dict[str, Told]:

@@ -114,5 +114,6 @@ def _drill(drill: Told | None) -> str:
     if body["outcome"] != "done":
         return f"failed on {held}: {body['reason'] or 'nothing came back'}"
     told = [f"{body['files']['equal']:,.0f} files, all equal, in {lasting(body['restore_seconds'])}"]
-    told += [f"{one['name']}: {one['rows']:,.0f} rows" for one in body["databases"] if one["outcome"] == "restored"]
+    counted = [one for one in body["databases"] if one["outcome"] == "restored" and one["rows"] is not None]
+    told += [f"{one['name']}: {one['rows']:,.0f} rows" for one in counted]
     return f"on {held}: {'; '.join(told)}"

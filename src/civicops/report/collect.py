@@ -173,6 +173,9 @@ def collect(
     runs = [_run(entry, judge(entry.run, ledger, cancelled=False)) for entry in run_entries]
     hardening = _hardening(ledger, [host.name for host in hosts if host.asked], inventory, moment)
     backups = read_backups(ledger, inventory or {host.name for host in hosts if host.asked}, moment)
+    told = {
+        host: Facts(bodies[entry.body], entry.collected_at) for host, entry in latest.items() if entry.body in bodies
+    }
     there = inventory or {host.name: "answered" for host in hosts if host.asked}
     return TownReport(
         town=ledger.town,
@@ -184,7 +187,7 @@ def collect(
         undone=undone(ledger),
         hardening=hardening,
         backups=backups,
-        recovery=recovery_told(ledger, there, moment, systems=systems, groups=groups),
+        recovery=recovery_told(ledger, there, told, moment, systems=systems, groups=groups),
         anchor=ledger.anchor(),
     )
 

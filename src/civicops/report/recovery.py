@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from civicops.assess.catalogue import SEVERITIES, Severity
+from civicops.assess.facts import Facts
 from civicops.assess.recovery import RecoveryTime, judge
 from civicops.assess.recovery_finding import Effort, Judged
 from civicops.assess.recovery_finding import State as Outcome
-from civicops.assess.recovery_known import Recovery, read_recovery
+from civicops.assess.recovery_known import Host, read_recovery
 from civicops.assess.recovery_time import lasting, proofs
 from civicops.ledger.store import Ledger
 from civicops.report.figures import State
@@ -52,8 +53,8 @@ class RecoveryTold:
     """All of it, the worst first. `counts` is of found ones, each finding of each host, by severity."""
 
     lines: list[RecoveryLine]
-    fine: dict[str, int]
-    """Of how many hosts or systems a finding was looked for, and was not there."""
+    fine: list[RecoveryLine]
+    """What was looked at and is as it should be, with why."""
     counts: dict[Severity, int]
     unknown: int
     systems: list[SystemLine]
@@ -68,6 +69,7 @@ class RecoveryTold:
 def recovery_told(
     ledger: Ledger,
     inventory: Mapping[str, str],
+    facts: Mapping[str, Facts],
     moment: datetime,
     *,
     systems: tuple[System, ...] = (),
@@ -76,15 +78,15 @@ def recovery_told(
     """None where there is no host that anything could be said of."""
     if not inventory:
         return None
-    town = read_recovery(ledger, inventory, moment, systems=systems, groups=groups)
+    town = read_recovery(ledger, inventory, facts, moment, systems=systems, groups=groups)
     told = judge(town)
     found = Counter(one.severity for one in told if one.state == "found")
     return RecoveryTold(
         lines=_lines([one for one in told if one.state != "fine"]),
-        fine=dict(Counter(one.title for one in told if one.state == "fine")),
+        fine=_lines([one for one in told if one.state == "fine"]),
         counts={severity: found[severity] for severity in reversed(SEVERITIES) if found[severity]},
         unknown=sum(one.state == "unknown" for one in told),
-        systems=[_system(town, system) for system in systems if town.of_system(system)],
+        systems=[_system(one, there, moment) for one in systems if (there := town.of_system(one))],
     )
 
 
@@ -109,12 +111,12 @@ def _lines(told: list[Judged]) -> list[RecoveryLine]:
     return list(lines.values())
 
 
-def _system(town: Recovery, system: System) -> SystemLine:
-    state, measured = RecoveryTime.of(town, system)
+def _system(system: System, hosts: Sequence[Host], moment: datetime) -> SystemLine:
+    state, measured = RecoveryTime.of(system, hosts)
     return SystemLine(
         name=system.name,
         state="plain" if system.rto_hours is None else _LOOKS[state],
         wanted="not said" if system.rto_hours is None else f"wanted {lasting(system.rto_hours * 3600)}",
         measured=measured,
-        proofs=[line for host in town.of_system(system) for line in proofs(host.drill, town.moment)],
+        proofs=[line for host in hosts for line in proofs(host.drill, moment)],
     )

@@ -17,6 +17,9 @@ from civicops.state import StateError, TownState
 from civicops.text import printable
 from civicops.town import Town
 
+# On the page, so many findings about recovery and so many systems.
+_RECOVERY_LISTED = 80
+
 
 @dataclass(frozen=True)
 class Written:
@@ -77,6 +80,7 @@ def render(report: TownReport) -> str:
         town_id=report.town,
         anchor=report.anchor,
         attention=attention(report),
+        recovery_listed=_RECOVERY_LISTED,
         civicops_version=version("civicops"),
     )
 

@@ -21,13 +21,18 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from civicops.ledger import spool
-from civicops.ledger.documents import parse
+from civicops.ledger.documents import Document, parse
 from civicops.ledger.store import Ledger
-from civicops.report.collect import collect
+from civicops.report.collect import TownReport, collect
 from civicops.report.write import render, summary
 from civicops.state import TownState
+from civicops.town.model import System
 
-SCHEMA = json.loads(resources.files("civicops.ledger").joinpath("schemas", "host-facts-1.json").read_text())
+SCHEMAS = {
+    kind: json.loads(resources.files("civicops.ledger").joinpath("schemas", f"{kind}-1.json").read_text())
+    for kind in ("host-facts", "backup-status", "drill")
+}
+DEFINED = {name: part for schema in SCHEMAS.values() for name, part in schema.get("$defs", {}).items()}
 MARKUP = "<hostile onload=alert(1)>\"'><script>alert(1)</script>&{{ 7*7 }}{% raw %}"
 STEERING = "\x1b[31m\x1b]0;owned\x07\r\n\u202eback\u2066\u200b\x9b2J\ud800\x00"
 TEXTS = st.one_of(
@@ -45,6 +50,7 @@ ANYTHING = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
     max_leaves=6,
 )
+SYSTEMS = (System(id="payroll", name="Payroll", rto_hours=4, rpo_hours=1),)
 TAGS = """html head meta title style body header h1 h2 h3 p main div b span section table tbody thead tr td th a br
 small details summary ul li code"""
 ATTRIBUTES = "lang charset http-equiv content name class id style href open"
@@ -53,9 +59,11 @@ ATTRIBUTES = "lang charset http-equiv content name class id style href open"
 def bodies(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """What a schema lets in: a strategy for the part of JSON Schema that ours use."""
     if "$ref" in schema:
-        return bodies(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]])
+        return bodies(DEFINED[schema["$ref"].rpartition("/")[2]])
     if "allOf" in schema:
         return bodies(_merged([*schema["allOf"], {key: schema[key] for key in schema if key != "allOf"}]))
+    if "anyOf" in schema:
+        return st.one_of([bodies(part) for part in schema["anyOf"]])
     if "const" in schema:
         return st.just(schema["const"])
     if "enum" in schema:
@@ -69,7 +77,7 @@ def bodies(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 def _merged(schemas: list[dict[str, Any]]) -> dict[str, Any]:
     whole: dict[str, Any] = {"type": "object", "properties": {}, "required": []}
     for schema in schemas:
-        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        schema = DEFINED[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
         whole["properties"] |= schema.get("properties", {})
         whole["required"] += schema.get("required", [])
     return whole
@@ -79,7 +87,7 @@ def _of_type(kind: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if kind == "string":
         if "pattern" in schema:
             return st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True)
-        return TEXTS
+        return TEXTS.map(lambda text: text[: schema.get("maxLength", 1000)])
     if kind == "array":
         first = [bodies(item) for item in schema.get("prefixItems", [])]
         further = bodies(schema.get("items", {}))
@@ -90,10 +98,12 @@ def _of_type(kind: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         properties = {name: bodies(part) for name, part in schema.get("properties", {}).items()}
         required = {name: properties.pop(name) for name in schema.get("required", ())}
         more = schema.get("additionalProperties")
-        further = st.dictionaries(TEXTS, bodies(more) if more else ANYTHING, max_size=2)
+        most = 0 if more is False else 2
+        further = st.dictionaries(TEXTS, bodies(more) if more else ANYTHING, max_size=most)
         known = st.fixed_dictionaries(required, optional=properties)
         return st.tuples(further, known).map(lambda two: two[0] | two[1])
-    return {"integer": NUMBERS, "number": st.floats(0, 1e308), "boolean": st.booleans(), "null": st.none()}[kind]
+    floats = st.floats(0, schema.get("maximum", 1e308))
+    return {"integer": NUMBERS, "number": floats, "boolean": st.booleans(), "null": st.none()}[kind]
 
 
 class Page(HTMLParser):
@@ -122,15 +132,13 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
         yield opened
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(body=bodies(SCHEMA))
-def test_what_the_schema_lets_in_never_breaks_a_report(ledger: Ledger, body: dict[str, Any]) -> None:
-    moment = datetime.now(UTC)
+def put(ledger: Ledger, kind: str, host: str, body: dict[str, Any], moment: datetime) -> Document:
+    """What a host has answered, as ingest takes it."""
     envelope = {
-        "schema": "civicops/host-facts/1",
+        "schema": f"civicops/{kind}/1",
         "id": str(uuid.uuid4()),
         "town": "riverton",
-        "host": "web1",
+        "host": host,
         "target": None,
         "run": str(uuid.uuid4()),
         "job": "checkup",
@@ -140,9 +148,14 @@ def test_what_the_schema_lets_in_never_breaks_a_report(ledger: Ledger, body: dic
         "body": body,
     }
     document = parse(json.dumps(envelope).encode(), "riverton", now=moment)
-    event(document.reason or document.status)
+    event(f"{kind}: {document.reason or document.status}")
     ledger.append([document])
-    report = collect(ledger, "Riverton", moment)
+    return document
+
+
+def check_report(ledger: Ledger, moment: datetime) -> TownReport:
+    """The report in each of its forms, harmless in all of them."""
+    report = collect(ledger, "Riverton", moment, systems=SYSTEMS, groups={"system_payroll": ["web1", "db1"]})
     json.dumps(asdict(report), allow_nan=False, default=str)
     assert all(harmless(line) for line in summary(report))
     page = render(report)
@@ -150,5 +163,26 @@ def test_what_the_schema_lets_in_never_breaks_a_report(ledger: Ledger, body: dic
     parser = Page()
     parser.feed(page)
     assert not parser.strange
+    return report
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=bodies(SCHEMAS["host-facts"]))
+def test_what_the_schema_lets_in_never_breaks_a_report(ledger: Ledger, body: dict[str, Any]) -> None:
+    moment = datetime.now(UTC)
+    document = put(ledger, "host-facts", "web1", body, moment)
+    report = check_report(ledger, moment)
     if document.status == "rejected":
         assert report.missed
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(status=bodies(SCHEMAS["backup-status"]), drill=bodies(SCHEMAS["drill"]), facts=bodies(SCHEMAS["host-facts"]))
+def test_nor_do_backups_and_drills(
+    ledger: Ledger, status: dict[str, Any], drill: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    moment = datetime.now(UTC)
+    for kind, body in (("backup-status", status), ("drill", drill), ("host-facts", facts)):
+        put(ledger, kind, "db1", body, moment)
+    report = check_report(ledger, moment)
+    assert report.recovery is not None
