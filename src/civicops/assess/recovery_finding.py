@@ -20,6 +20,11 @@ Effort = Literal["low", "medium", "high"]
 """What mending it takes: minutes in the inventory; some hours; hardware, money or a change of habits."""
 
 
+_ASK = (
+    "Ask again: the jobs checkup, backup and drill bring what a host can tell; what it can't, somebody has to look at."
+)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What was seen of one host or system. It rests on `told`."""
@@ -80,6 +85,6 @@ def judged(finding: Finding, one: Evidence) -> Judged:
         one.severity or finding.severity,
         text,
         finding.frameworks,
-        finding.remedy,
-        finding.effort,
+        finding.remedy if state == "found" else _ASK if state == "unknown" else "",
+        finding.effort if state == "found" else "low",
     )
