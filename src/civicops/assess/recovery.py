@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from civicops.assess.catalogue import Severity
 from civicops.assess.recovery_access import Access, shared_keys, strangers
 from civicops.assess.recovery_databases import DATABASES, seen_by
 from civicops.assess.recovery_finding import Evidence, Finding, Judged, State, judged
-from civicops.assess.recovery_known import STALE, Host, Recovery, Told, brief, listed
+from civicops.assess.recovery_known import STALE, Host, Recovery, Told, age_of, brief, listed
 from civicops.assess.recovery_time import lasting, measured, proofs, together
 from civicops.town.model import System
 
@@ -55,7 +55,7 @@ class NoBackup(Finding):
             return Evidence(host.name, "unknown", "it is set up; how its backups went can't be read", (status,))
         if complete is None:
             return Evidence(host.name, "found", "it is set up, and no backup has been complete yet", (status,))
-        age, ended = _age(complete["ended_at"], moment), f"the last complete one ended {brief(complete['ended_at'])}"
+        age, ended = age_of(complete["ended_at"], moment), f"the last complete one ended {brief(complete['ended_at'])}"
         if age is None:
             return Evidence(host.name, "unknown", f"{ended}, which is no time in the past", (status,))
         if age.total_seconds() > client.get("late_after_seconds", STALE.total_seconds()):
@@ -153,8 +153,8 @@ class SecondCopy(Finding):
         place = f"the copy at {brief(copy['to'])}"
         if lacking := sorted(host.keeps - copied.keys()):
             return Evidence(host.name, "found", f"{place} lacks {listed(lacking)}", (status,))
-        ages = {"as a whole": _age(copy["ended_at"], moment)}
-        ages |= {f"of {brief(name)}": _age(copied[name], moment) for name in sorted(host.keeps)}
+        ages = {"as a whole": age_of(copy["ended_at"], moment)}
+        ages |= {f"of {brief(name)}": age_of(copied[name], moment) for name in sorted(host.keeps)}
         if old := [what for what, age in ages.items() if age is not None and age > COPY_STALE]:
             return Evidence(host.name, "found", f"{place} is older than 48 h: {listed(old)}", (status,))
         if unknown := [what for what, age in ages.items() if age is None]:
@@ -185,11 +185,18 @@ class Survives(Finding):
                 yield Evidence(host.name, "unknown", "which server keeps its backups is not known")
                 continue
             access = sum((ways[server.name] for server, _, _ in keepers), Access())
+            if host.name in host.keeps:
+                access += Access(("it keeps its own backups",))
             names = listed(server.name for server, _, _ in keepers)
             fine = f"what {names} keeps survives: it is in no directory, takes keys only, and no password of its "
             fine += "administrators' is used elsewhere"
             told = (status, *others, *(one for server, kept, _ in keepers for one in (kept, server.facts)))
-            yield _evidence(host.name, access, fine, told, "nothing is sure to survive: ")
+            yield _evidence(host.name, access, fine, told, f"nothing is sure to survive{self._but(host, keepers)}: ")
+
+    def _but(self, host: Host, keepers: Sequence[tuple[Host, Told, dict[str, Any]]]) -> str:
+        copies = [server["copy"] for _, _, server in keepers if server.get("copy")]
+        places = [copy["to"] for copy in copies if host.name in {str(one["name"]) for one in copy["clients"]}]
+        return f" but the copy at {listed(places)}, where others look after that" if places else ""
 
 
 def _evidence(name: str, access: Access, fine: str, told: tuple[Told | None, ...], lead: str = "") -> Evidence:
@@ -300,7 +307,7 @@ class Escrow(Finding):
             return "found", None, "nobody has said that the password is kept elsewhere"
         if escrow["state"] == "differs":
             return "found", "critical", f"the password that is kept at {place} is not the one in use"
-        age = _age(escrow["checked"], moment)
+        age = age_of(escrow["checked"], moment)
         if age is None:
             return "unknown", None, f"when the copy at {place} was compared is not known"
         if age > ESCROW_STALE:
@@ -369,16 +376,6 @@ class RecoveryPoint(Finding):
             return Evidence(host.name, "unknown", f"{about}; how often it is backed up is not known", (host.status,))
         state: State = "found" if period > wanted else "fine"
         return Evidence(host.name, state, f"{about}; a backup comes every {lasting(period)}", (host.status,))
-
-
-def _age(text: str | None, moment: datetime) -> timedelta | None:
-    """How long ago a host's own stamp was; None where it is none, or is yet to come."""
-    try:
-        when = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    age = moment - (when if when.tzinfo else when.replace(tzinfo=UTC))
-    return age if age > timedelta(minutes=-10) else None
 
 
 FINDINGS: tuple[Finding, ...] = (

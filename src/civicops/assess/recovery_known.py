@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -177,3 +177,13 @@ def listed(names: Iterable[object], most: int = 5) -> str:
     """Some names, and how many more there are."""
     every = [brief(name) for name in names]
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def age_of(text: str | None, moment: datetime) -> timedelta | None:
+    """How long ago a host's own stamp was; None where it is none, or is yet to come."""
+    try:
+        when = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    age = moment - (when if when.tzinfo else when.replace(tzinfo=UTC))
+    return age if age > timedelta(minutes=-10) else None

@@ -240,7 +240,11 @@ CLERK = {"name": "clerk", "uid": 1001, "power_groups": ["adm"], "password": {"st
         ),
         (SAME_KEY, ("deletable", "pc"), "the key pcAAAAAAAAAA… (without a name) opens it, and vault as adm-vault"),
         (at("vault", "facts", "ssh", "settings", "passwordauthentication", value="yes"), ("survives", "pc"),
-         "nothing is sure to survive: vault takes logins by password over SSH"),
+         "nothing is sure to survive but the copy at far:8000, where others look after that: vault takes logins by "
+         "password over SSH"),
+        (both(at(*VAULT, "copy", value=None), at(*VAULT, "domain", value="corp.example")), ("survives", "pc"),
+         "nothing is sure to survive: vault is in the directory corp.example"),
+        (at("pc", "status", "server", value=SERVER), ("survives", "pc"), "it keeps its own backups"),
         (at(*VAULT, "domain", value="corp.example"), ("survives", "pc"), "vault is in the directory corp.example"),
         (at("pc", "facts", "users", 1, "name", value="adm-vault"), ("survives", "pc"),
          "administrators of vault have a password elsewhere too: adm-vault on pc"),
