@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
+import jsonschema
 import pytest
+from ansible_collections.civicops.town.plugins.module_utils._backup import standing
 from ansible_collections.civicops.town.plugins.module_utils._backup.storage import domain, storage
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,3 +109,20 @@ def test_a_name_fits_the_document(tmp_path_factory: pytest.TempPathFactory, text
     assert told is not None
     assert len(told) <= 255
     assert told.isprintable()
+
+
+def test_the_servers_document_has_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tmp_path / "etc/riverton"
+    settings.mkdir(parents=True)
+    (settings / "server.json").write_text(json.dumps({"root": str(tmp_path), "clients": [{"name": "pc"}]}))
+    monkeypatch.setattr(standing, "SERVERS", str(tmp_path / "etc"))
+    monkeypatch.setattr(standing, "SERVER_KEPT", str(tmp_path / "var"))
+    monkeypatch.setattr(standing, "_active", lambda unit: True)
+    monkeypatch.setattr(standing, "domain", lambda: "corp.example")
+    alarms: list[dict[str, str]] = []
+    server = standing._server("riverton", alarms)
+    assert server["domain"] == "corp.example"
+    assert set(server["storage"] or {}) <= {"filesystem", "own", "size_bytes"}
+    body = {"host_time": None, "seen_as_root": True, "client": None, "server": server, "alarms": alarms}
+    schema = Path(__file__).parents[5] / "src/civicops/ledger/schemas/backup-status-1.json"
+    jsonschema.validate(body, json.loads(schema.read_text()))
