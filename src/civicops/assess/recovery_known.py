@@ -46,6 +46,8 @@ class Host:
     status: Told | None = None
     drill: Told | None = None
     facts: Told | None = None
+    may_serve: bool = True
+    """Whether the inventory has it among its backup servers. Its own word is taken only where that can't be read."""
 
     @property
     def client(self) -> dict[str, Any] | None:
@@ -55,7 +57,7 @@ class Host:
     @property
     def server(self) -> dict[str, Any] | None:
         """What it says as a backup server; None where it is not known to be one."""
-        return self.status.body["server"] if self.status else None
+        return self.status.body["server"] if self.status and self.may_serve else None
 
     @property
     def known(self) -> Facts | None:
@@ -120,7 +122,14 @@ def read_recovery(
     accounts = {host: _told(one.body, one.collected_at, moment - FACTS_STALE) for host, one in facts.items()}
     drills = {host: one for host, one in read_drills(ledger, moment).items() if not one.by or one.by in inventory}
     hosts = {
-        name: Host(name, outcome != "not_asked", status.get(name), drills.get(name), accounts.get(name))
+        name: Host(
+            name,
+            asked=outcome != "not_asked",
+            status=status.get(name),
+            drill=drills.get(name),
+            facts=accounts.get(name),
+            may_serve=groups is None or name in groups.get("backup_server", ()),
+        )
         for name, outcome in sorted(inventory.items())
     }
     return Recovery(moment, hosts, systems, groups)

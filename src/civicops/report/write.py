@@ -57,11 +57,11 @@ def check_directory(directory: Path) -> None:
 
 
 def _collected(town: str, name: str, state: TownState, wanted: Town | None) -> TownReport:
-    groups = None
-    if wanted is not None and wanted.systems:
-        with suppress(InventoryError):
-            groups = read_groups(wanted, state)
     with Ledger(town, state=state) as ledger:
+        groups = None
+        if wanted is not None and (wanted.systems or ledger.latest("backup-status")):
+            with suppress(InventoryError):
+                groups = read_groups(wanted, state)
         return collect(ledger, name, systems=wanted.systems if wanted else (), groups=groups)
 
 

@@ -27,7 +27,12 @@ SYSTEMS = (
     System(id="files", name="Files"),
     System(id="mail", name="Mail, hosted", rto_hours=4),
 )
-GROUPS = {"system_payroll": ["pc"], "system_dispatch": ["pc", "cad"], "system_files": ["cad"], "all": ["pc", "cad"]}
+GROUPS = {
+    "system_payroll": ["pc"],
+    "system_dispatch": ["pc", "cad"],
+    "system_files": ["cad"],
+    "backup_server": ["vault"],
+}
 
 
 @pytest.fixture
@@ -160,3 +165,12 @@ def test_the_summary_has_one_line_of_it(ledger: Ledger) -> None:
     fill(ledger)
     report, found = told(ledger)
     assert [one for one in summary(report) if "recovery" in one] == [f"  recovery: {found.words}"]
+
+
+def test_a_host_that_calls_itself_a_backup_server_is_believed_only_if_the_inventory_has_it_so(ledger: Ledger) -> None:
+    facts(ledger, "pc", "liar")
+    put(ledger, "pc")
+    put(ledger, "liar", client=None, server=SERVER | {"clients": [KEPT | {"name": "pc"}], "domain": None})
+    _, found = told(ledger, systems=())
+    assert line(found, "no-backup").about == ["liar"]
+    assert line(found, "survives").evidence == "which server keeps its backups is not known"

@@ -51,6 +51,7 @@ ANYTHING = st.recursive(
     max_leaves=6,
 )
 SYSTEMS = (System(id="payroll", name="Payroll", rto_hours=4, rpo_hours=1),)
+GROUPS = {"system_payroll": ["web1", "db1"], "backup_server": ["web1", "db1"]}
 TAGS = """html head meta title style body header h1 h2 h3 p main div b span section table tbody thead tr td th a br
 small details summary ul li code"""
 ATTRIBUTES = "lang charset http-equiv content name class id style href open"
@@ -155,7 +156,7 @@ def put(ledger: Ledger, kind: str, host: str, body: dict[str, Any], moment: date
 
 def check_report(ledger: Ledger, moment: datetime) -> TownReport:
     """The report in each of its forms, harmless in all of them."""
-    report = collect(ledger, "Riverton", moment, systems=SYSTEMS, groups={"system_payroll": ["web1", "db1"]})
+    report = collect(ledger, "Riverton", moment, systems=SYSTEMS, groups=GROUPS)
     json.dumps(asdict(report), allow_nan=False, default=str)
     assert all(harmless(line) for line in summary(report))
     page = render(report)
