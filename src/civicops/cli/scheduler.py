@@ -72,7 +72,7 @@ def _tell(tick: Tick, told: set[str]) -> set[str]:
     if tick.busy:
         typer.echo("civicops: another scheduler is looking just now", err=True)
     for launch in tick.launched:
-        if launch.action not in ("deliver", "tell"):
+        if launch.action not in ("deliver", "tell", "look"):
             typer.echo(f"{launch.town}: {launch.action} {launch.job} {launch.run}".rstrip())
     for problem in tick.problems:
         if problem not in told:

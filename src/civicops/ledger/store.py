@@ -298,6 +298,12 @@ class Ledger:
         newest = sa.select(sa.func.max(entries.c.seq)).where(wanted).group_by(entries.c.host)
         return {entry.host: entry for entry in self._entries(entries.c.seq.in_(newest))}
 
+    def first(self, kind: str) -> dict[str, Entry]:
+        """The oldest accepted entry of a kind for each host."""
+        wanted = (entries.c.kind == kind) & (entries.c.status == "accepted")
+        oldest = sa.select(sa.func.min(entries.c.seq)).where(wanted).group_by(entries.c.host)
+        return {entry.host: entry for entry in self._entries(entries.c.seq.in_(oldest))}
+
     def previous(self, latest: Iterable[Entry]) -> dict[str, Entry]:
         """For each given entry, the one of the same kind and host before it and of another run, where there is one."""
         found = {}

@@ -18,12 +18,13 @@ from typing import Literal
 from civicops.jobs import JOBS
 from civicops.moments import moment, stamp
 from civicops.runs.journal import NoSuchRunError, RunRecord, active_runs, read_events, read_run, was_approved, was_told
+from civicops.runs.looks import look_due
 from civicops.runs.timetable import Due, Opening, Taken, Timetable, load, make, openings_of, save
 from civicops.state import StateError, TownState, locked, private_directory, state_root
 from civicops.town import TownFileError, find_towns
 from civicops.town.directories import TOWN_FILE
 
-Action = Literal["start", "resume", "plan", "begin", "expire", "tell", "deliver"]
+Action = Literal["start", "resume", "plan", "begin", "expire", "tell", "deliver", "look"]
 
 AT_ONCE = 4
 """How many runs a scheduler lets go on at the same time, over all towns."""
@@ -32,6 +33,8 @@ RESUMES = 5
 DELIVERED = ".delivered"
 """The file in a town's outbox whose time tells when its notices were last looked after."""
 _DELIVER_EVERY = timedelta(minutes=5)
+# How many towns' backups one tick has judged: what is due for a thousand of them at the same time is spread.
+_LOOKS = 4
 # What was launched and has not begun after this is launched again.
 _PATIENCE = timedelta(minutes=2)
 
@@ -122,7 +125,8 @@ class Scheduler:
                 state = TownState(path.name)
                 wanted += [(view, state, path, due) for due in self._one(view, state, path, tick)]
         self._vanished(tick, {path.name for path in found})
-        room = self._at_once - sum(len(view.active) for view in tick.towns) - len(tick.launched)
+        begun = sum(launch.action != "look" for launch in tick.launched)
+        room = self._at_once - sum(len(view.active) for view in tick.towns) - begun
         wanted.sort(key=lambda one: one[3].opening.end)
         for view, state, path, due in wanted:
             if due.what == "start" and room <= 0:
@@ -146,6 +150,9 @@ class Scheduler:
             if record.state == "lost":
                 self._lost(view, state, path, record, tick)
         self._taken_before(view, state, path, timetable, tick)
+        with _contained(view):
+            if sum(launch.action == "look" for launch in tick.launched) < _LOOKS and look_due(state, tick.at):
+                self._start(tick, Launch("look", view.town, path))
         busy = {record.order.job for record in view.active}
         return [due for due in timetable.due(tick.at) if due.opening.job not in busy or due.what != "start"]
 

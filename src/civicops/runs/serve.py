@@ -9,6 +9,7 @@ from civicops.alerts import Notice, deliver, raise_notice
 from civicops.exit_status import ExitStatus
 from civicops.jobs import JOBS
 from civicops.ledger.spool import now
+from civicops.runs.backups import tell_backups
 from civicops.runs.engine import RunRequest
 from civicops.runs.journal import drop_planned, mark_told, read_run
 from civicops.runs.judge import RunResult
@@ -99,6 +100,16 @@ def _deliver(town: Town, state: TownState, launch: Launch) -> ExitStatus:
     return ExitStatus.DONE
 
 
+def _look(town: Town, state: TownState, _launch: Launch) -> ExitStatus:
+    moment = datetime.now(UTC)
+    changed = tell_backups(town, state, moment)
+    resolved = Notice("failure", "scheduler:look:", f"{town.name}: backups can be judged again", "", resolved=True)
+    raise_notice(town, state, resolved, moment)
+    if changed:
+        deliver(town, state, moment)
+    return ExitStatus.DONE
+
+
 _ACTIONS: dict[str, Callable[[Town, TownState, Launch], ExitStatus]] = {
     "start": _start,
     "resume": _resume,
@@ -107,6 +118,7 @@ _ACTIONS: dict[str, Callable[[Town, TownState, Launch], ExitStatus]] = {
     "expire": _expire,
     "tell": _tell,
     "deliver": _deliver,
+    "look": _look,
 }
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from civicops.alerts import Notice, deliver, raise_notice
 from civicops.exit_status import ExitStatus
 from civicops.gate.waiting import mark, marked
+from civicops.ledger.store import LedgerError
+from civicops.runs.backups import tell_backups
 from civicops.runs.judge import MISSED, RunResult
 from civicops.state import StateError, TownState
 from civicops.town import Town
@@ -40,6 +42,8 @@ def note_end(town: Town, state: TownState, result: RunResult, now: datetime) -> 
     elif result.exit_status is ExitStatus.DONE:
         subject = f"{town.name}: {job} is no longer halted"
         raise_notice(town, state, Notice("halt", f"halt:{job}", subject, _summary(result), resolved=True), now)
+    with suppress(LedgerError):  # the run itself is told; the scheduler's next look tells this
+        tell_backups(town, state, now)
 
 
 def tell_plan(town: Town, state: TownState, planned: Planned, how: str, now: datetime) -> None:
