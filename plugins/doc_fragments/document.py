@@ -16,4 +16,10 @@ options:
       - With V(false) it returns the document's body in RV(document) instead; nothing is written.
     type: bool
     default: true
+  twin:
+    description:
+      - Set by the action of the same name. Without it the module does nothing and fails, as nobody would keep its
+        answer.
+    type: bool
+    default: false
 """

@@ -81,6 +81,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.civicops.town.plugins.module_utils._backup.standing import standing
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
 
 
 def main() -> None:
@@ -95,10 +96,11 @@ def main() -> None:
                     "place": {"type": "str"},
                 },
             },
-            "record": {"type": "bool", "default": True},  # for the action of the same name
+            **document_spec(),
         },
         supports_check_mode=True,
     )
+    demand_twin(module)
     body = standing(module.params["town"], module.params["escrow"])
     module.exit_json(changed=False, document=json.dumps(body, separators=(",", ":")))
 

@@ -140,6 +140,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.civicops.town.plugins.module_utils._baseline.work import Care, audit, enforce
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
 from ansible_collections.civicops.town.plugins.module_utils._host_work.place import WorkError
 from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError, seconds
 from ansible_collections.civicops.town.plugins.module_utils._patch.probes import probe_spec, requested
@@ -164,10 +165,11 @@ def main() -> None:
             "gate": {"type": "dict"},
             "controls": {"type": "str"},
             "run": {"type": "str"},
-            "record": {"type": "bool", "default": True},  # for the action of the same name
+            **document_spec(),
         },
         supports_check_mode=True,
     )
+    demand_twin(module)
     params = module.params
     try:
         rows = json.loads(params["controls"] or "null")

@@ -68,6 +68,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.civicops.town.plugins.module_utils._baseline.work import way_back
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
 from ansible_collections.civicops.town.plugins.module_utils._host_work.place import WorkError
 
 
@@ -76,10 +77,11 @@ def main() -> None:
         argument_spec={
             "of": {"type": "str", "required": True},
             "gate": {"type": "dict"},
-            "record": {"type": "bool", "default": True},  # for the action of the same name
+            **document_spec(),
         },
         supports_check_mode=True,
     )
+    demand_twin(module)
     try:
         done = way_back(module.params["of"], module.check_mode)
     except (WorkError, OSError, ValueError) as error:

@@ -175,6 +175,7 @@ import gc
 import json
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
 from ansible_collections.civicops.town.plugins.module_utils._host_info.collect import collect
 from ansible_collections.civicops.town.plugins.module_utils._host_info.context import Context
 
@@ -186,10 +187,11 @@ def main() -> None:
         argument_spec={
             "packages": {"type": "bool", "default": True},
             "updates": {"type": "bool", "default": True},
-            "record": {"type": "bool", "default": True},  # for the action of the same name
+            **document_spec(),
         },
         supports_check_mode=True,
     )
+    demand_twin(module)
     ctx = Context(
         private_folder=module.tmpdir if module.params["updates"] else None,
         want_packages=module.params["packages"],

@@ -137,6 +137,7 @@ from dataclasses import replace
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin
 from ansible_collections.civicops.town.plugins.module_utils._host_work.place import Place, WorkError
 from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit
 from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
@@ -191,6 +192,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    demand_twin(module)
     params = module.params
     try:
         request = {name: params[name] for name in _ASKED}

@@ -96,6 +96,7 @@ import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin
 from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError
 from ansible_collections.civicops.town.plugins.module_utils._patch.manager import ManagerError
 from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
@@ -108,6 +109,7 @@ from ansible_collections.civicops.town.plugins.module_utils._patch.survey import
 
 def main() -> None:
     module = AnsibleModule(argument_spec=selection_spec(), supports_check_mode=True)
+    demand_twin(module)
     params, began = module.params, time.monotonic()
     look = survey if module.check_mode else refresh_and_stage
     try:

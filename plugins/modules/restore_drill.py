@@ -118,6 +118,7 @@ import json
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.civicops.town.plugins.module_utils._backup.drill import DrillError, hold
 from ansible_collections.civicops.town.plugins.module_utils._backup.whole import hold as hold_whole
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
 
 
 def main() -> None:
@@ -136,10 +137,11 @@ def main() -> None:
             "turn": {"type": "int"},
             "of": {"type": "dict", "options": of},
             "target": {"type": "path", "default": "/var/lib/civicops/restored"},
-            "record": {"type": "bool", "default": True},  # for the action of the same name
+            **document_spec(),
         },
         supports_check_mode=True,
     )
+    demand_twin(module)
     params = module.params
     try:
         if params["of"]:

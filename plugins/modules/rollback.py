@@ -110,6 +110,7 @@ import re
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
 from ansible_collections.civicops.town.plugins.module_utils._host_work.place import Place, WorkError
 from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit
 from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
@@ -161,10 +162,11 @@ def main() -> None:
             **work_spec(),
             "manager": {"type": "str", "choices": ["auto", "apt", "dnf"], "default": "auto"},
             "of": {"type": "str"},
-            "record": {"type": "bool", "default": True},  # for the action of the same name
+            **document_spec(),
         },
         supports_check_mode=True,
     )
+    demand_twin(module)
     params = module.params
     if params["of"] and not RUN.fullmatch(params["of"]):
         module.fail_json(msg=f"of is no run: {params['of'][:80]!r}")

@@ -137,6 +137,7 @@ import json
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
 from ansible_collections.civicops.town.plugins.module_utils._host_work.place import WorkError
 from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit, Work
 from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
@@ -151,10 +152,11 @@ def main() -> None:
             "seconds": {"type": "int", "required": True},
             "outcome": {"type": "str", "choices": ["done", "failed"], "default": "done"},
             "gate": {"type": "dict", "required": True},
-            "record": {"type": "bool", "default": True},  # for the action of the same name
+            **document_spec(),
         },
         supports_check_mode=True,
     )
+    demand_twin(module)
     seconds = module.params["seconds"]
     if seconds < 0 or seconds > 86400:
         module.fail_json(msg="seconds must be 0 to 86400")

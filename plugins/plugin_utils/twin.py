@@ -104,10 +104,11 @@ class DocumentAction(ActionBase):
         return origin
 
     def _ask(self, task_vars: dict[str, Any], arguments: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module with the task's arguments, or with others."""
+        """Run the module with the task's arguments, or with others. It does nothing for anybody else than its twin."""
+        given = dict(self._task.args) if arguments is None else arguments
         try:
             with _uncollected():
-                return self._execute_module(module_args=arguments, task_vars=task_vars)
+                return self._execute_module(module_args=given | {"twin": True}, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             # The text holds what the host or its banner said.
             raise type(error)(_clean(error.message, 1000)) from None

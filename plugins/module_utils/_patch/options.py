@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Optional
 
+from .._document import document_spec
 from .lengths import seconds
 from .manager import Policy
 from .preflight import Limits
@@ -29,7 +30,7 @@ def selection_spec() -> Dict[str, Any]:
         "clock_skew": {"type": "str", "default": "5m"},
         "logged_in": {"type": "str", "choices": ["tell", "block"], "default": "tell"},
         "controller_time": {"type": "float"},
-        "record": {"type": "bool", "default": True},  # for the action of the same name
+        **document_spec(),
     }
 
 
