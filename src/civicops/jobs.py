@@ -22,7 +22,8 @@ class Job:
     """A kind of work on a town's hosts, and the playbook that does it.
 
     A job that disturbs users passes the gate. `outcome` is the kind of document by which its hosts tell how their work
-    ended, in the field `outcome` of its body.
+    ended, in the field `outcome` of its body. `answers` are more kinds that every host gives which was
+    served; one that gave none was not, whatever Ansible says of it.
 
     A job that `takes_back` another one's work may run wherever that one may. No window names it and no scheduler starts
     it: people do, when something is wrong. So it wants neither canaries nor an approved plan.
@@ -36,6 +37,12 @@ class Job:
     outcome: str | None = None
     effort: Effort = Effort(fixed=0)
     takes_back: str | None = None
+    answers: tuple[str, ...] = ()
+
+    @property
+    def owed(self) -> tuple[str, ...]:
+        """The kinds of documents that each host owes that the job has served."""
+        return self.answers if self.outcome is None else (self.outcome, *self.answers)
 
     @property
     def in_windows(self) -> str:
@@ -44,13 +51,22 @@ class Job:
 
 
 _TABLE = (
-    Job("checkup", "civicops.town.checkup", changes_hosts=False, disturbs_users=False, timeout=timedelta(hours=2)),
+    # An audit is not owed: a host's profile may be none.
+    Job(
+        "checkup",
+        "civicops.town.checkup",
+        changes_hosts=False,
+        disturbs_users=False,
+        timeout=timedelta(hours=2),
+        answers=("host-facts",),
+    ),
     Job(
         "patch_stage",
         "civicops.town.patch_stage",
         changes_hosts=True,
         disturbs_users=False,
         timeout=timedelta(hours=4),
+        answers=("updates",),
     ),
     Job(
         "patch",
@@ -90,8 +106,22 @@ _TABLE = (
         effort=Effort(fixed=120),
         takes_back="baseline",
     ),
-    Job("backup", "civicops.town.backup", changes_hosts=True, disturbs_users=False, timeout=timedelta(hours=2)),
-    Job("drill", "civicops.town.restore_drill", changes_hosts=False, disturbs_users=False, timeout=timedelta(hours=8)),
+    Job(
+        "backup",
+        "civicops.town.backup",
+        changes_hosts=True,
+        disturbs_users=False,
+        timeout=timedelta(hours=2),
+        answers=("backup-status",),
+    ),
+    Job(
+        "drill",
+        "civicops.town.restore_drill",
+        changes_hosts=False,
+        disturbs_users=False,
+        timeout=timedelta(hours=8),
+        answers=("drill",),
+    ),
     # Changes nothing but stands for what does: it rehearses windows, rings, halts and alerts.
     Job(
         "wait",

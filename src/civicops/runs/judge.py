@@ -51,6 +51,8 @@ def judge(run: str, ledger: Ledger, *, cancelled: bool, nothing_left: bool = Fal
         return None
     told = _Told(entries, ledger)
     told.finished |= nothing_left
+    if told.finished and not cancelled:
+        told.miss_documents()
     hosts = told.hosts
     asked = [outcome for outcome in hosts.values() if outcome != "not_asked"]
     counted = Counter(asked)
@@ -107,15 +109,27 @@ class _Told:
         self.work: dict[str, str] = {}
         self._refused: dict[str, str] = {}
         self._unchanged: set[str] = set()
+        self._owed: tuple[str, ...] = ()
         accepted = [entry for entry in entries if entry.status != "rejected"]
         bodies = ledger.bodies(entry for entry in accepted if _worth_reading(entry))
         for entry in accepted:
             self._take(entry, bodies.get(entry.body) or {})
         self.rejected = {entry.host: entry.reason or "" for entry in entries if entry.status == "rejected"}
+        self._given = {(entry.host, entry.kind) for entry in accepted}
         self._conclude()
+
+    def miss_documents(self) -> None:
+        """Ansible's word that a host is well counts for nothing where the host gave no answer that was kept."""
+        for host, outcome in self.hosts.items():
+            missing = [kind for kind in self._owed if (host, kind) not in self._given]
+            if missing and outcome in ("ok", "changed"):
+                self.hosts[host] = "failed"
+                self.reasons[host] = f"it answered {outcome} and gave no document: {', '.join(missing)}"
 
     def _take(self, entry: Entry, body: dict[str, Any]) -> None:
         if entry.kind == "run":
+            job = JOBS.get(entry.job)
+            self._owed = job.owed if job is not None else ()
             self._take_run(body)
         elif entry.kind == "contact":
             # The host's own word says more than what the callback saw of its failed task.

@@ -34,8 +34,9 @@ def run(state: TownState, make_town: MakeTown, monkeypatch: pytest.MonkeyPatch) 
         origin = Origin("riverton", run, request.job.name)
         at = spool.now()
         told = {"playbook": "patch_night", "started_at": at, "ended_at": at, "hosts": {"web1": "changed"}}
-        if request.job.name == "patch":
-            spool.write(origin, kind="patch", version=1, host="web1", body=patch_body())
+        bodies = {"patch": patch_body(), "host-facts": {"host_time": None, "seen_as_root": True, "unread": []}}
+        for kind in request.job.owed:
+            spool.write(origin, kind=kind, version=1, host="web1", body=bodies[kind])
         spool.write(origin, kind="run", version=1, host="", body=told)
         return Ended(good=True, cancelled=False, status=0, last_words="")
 
@@ -76,7 +77,7 @@ def test_by_a_scheduler(run: Command, state: TownState) -> None:
 
 
 def test_other_jobs_have_none(run: Command, state: TownState) -> None:
-    assert run("run", "wait", "riverton").exit_code == 0
+    assert run("run", "checkup", "riverton").exit_code == 0
     assert not (state.root / "reports").exists()
 
 

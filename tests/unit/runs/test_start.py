@@ -93,6 +93,8 @@ def test_it_goes_on_with_the_hosts_that_are_not_done(night: Night, make_town: Ma
 def test_killed_before_it_asked_anybody_it_begins_again(night: Night, make_town: MakeTown) -> None:
     def both(night: Night) -> Ended:
         night.told(True, web1="changed", web2="changed")
+        night.done("web1")
+        night.done("web2")
         return GOOD
 
     night.attempts = [lambda _night: KILLED, both]
