@@ -220,7 +220,7 @@ def parse_repo(text: str, file: str) -> List[Source]:
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     try:
         parser.read_string(text)
-    except configparser.Error:
+    except (configparser.Error, AttributeError):  # the second is its own mistake: a key without a value that goes on
         return []
     found = []
     for name in parser.sections():

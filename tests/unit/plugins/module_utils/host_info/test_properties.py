@@ -27,7 +27,7 @@ from ansible_collections.civicops.town.plugins.module_utils._host_info import (
     updates,
 )
 from ansible_collections.civicops.town.plugins.module_utils._host_info.context import Context, clean, utc
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 # Text that looks like what the parsers look for, mixed with what nobody expects.
@@ -88,6 +88,7 @@ PARSERS: list[Callable[[str], object]] = [
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: getattr(parser, "__qualname__", "?"))
 @given(text=TEXTS)
+@example(text="[a]\nkey\n goes on")
 def test_a_parser_never_raises(parser: Callable[[str], object], text: str) -> None:
     parser(text)
 
