@@ -300,6 +300,7 @@ def test_a_document_that_can_not_be_read_is_told_to_the_towns_people(office: Off
     with sqlite3.connect(office.state.ledger) as database:
         [kept] = database.execute("SELECT packed FROM body").fetchone()
         database.execute("UPDATE body SET packed = x'00'")
+    note_end(office.town, office.state, RunResult("1-checkup-1", "done", ExitStatus.DONE, {}, {}, {}), NOW)
     launch = Launch("look", "riverton", office.town.directory)
     with pytest.raises(LedgerError):
         serve(office.town, office.state, launch)
