@@ -446,11 +446,12 @@ def test_a_copy_that_is_not_made_is_told(town: Town) -> None:
     copy(town)
     assert told(town, "vault")["alarms"] == []
     # Its repository is gone: that is no reason to make another, and to tell nobody.
-    second.run(f"mv /srv/backup/{TOWN}/pc /root/gone")
+    anew = f"systemctl restart civicops-restic-{TOWN}.service"  # rclone remembers what it has seen
+    second.run(f"mv /srv/backup/{TOWN}/pc /root/gone; {anew}")
     backup(town.host("pc"))
     assert "the copy is gone from the second server" in copy(town, good=False)
     assert second.run(f"ls /srv/backup/{TOWN}").stdout.split() == ["old"]
-    second.run(f"mv /root/gone /srv/backup/{TOWN}/pc")
+    second.run(f"mv /root/gone /srv/backup/{TOWN}/pc; {anew}")
     copy(town)
     # It was not made for two days.
     vault.run(

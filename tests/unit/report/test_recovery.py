@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.report.test_backups import CLIENT, DRILL, NOW, RUN, SERVER, append, put, put_drill
+from tests.unit.backups import CLIENT, DRILL, NOW, RUN, SERVER, append, put, put_drill
 
 from civicops.assess.recovery_known import read_drills
 from civicops.ledger.store import Ledger

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Dict, List
 
 from ..host import Host, HostError, Unit
-from ..model import SERVICES, Params, Reading, absent, bad, good, stuck
+from ..model import SERVICES, Params, Reading, absent, bad, good, manual, stuck
 
 STARTED = ("enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "linked", "linked-runtime")
 
 
 class Service:
-    """C(off): neither runs nor would be started; C(on): runs, and is started with the host."""
+    """C(off): neither runs nor would be started; C(on): runs, and is started with the host, or, where there is none of
+    the units, C(or_cron) is there, which cron starts."""
 
     name = "service"
     stage = SERVICES
@@ -24,6 +25,7 @@ class Service:
         self.units = params.texts("unit")
         self.on = params.text("state", "off", ("off", "on")) == "on"
         self.package = params.maybe("package")
+        self.or_cron = params.maybe("or_cron")
         params.done()
         self.wanted = f"{', '.join(self.units)} {'on' if self.on else 'off'}"[:200]
 
@@ -37,6 +39,8 @@ class Service:
             return bad(was) if wrong else good("off" if found else "not there")
         if not found and self._comes(host):
             return bad("not installed yet")
+        if not found and self.or_cron and host.lstat(self.or_cron):
+            return self._by_cron(host, self.or_cron)
         if not found:
             return absent(f"there is no {' or '.join(self.units)}"[:200])
         if len(wrong) < len(found):
@@ -44,6 +48,13 @@ class Service:
         if all(self._is_refused(host, name, unit) for name, unit in wrong.items()):
             return stuck(was, "it is enabled, and its own conditions for this host are not met", todo=False)
         return bad(was)
+
+    @staticmethod
+    def _by_cron(host: Host, path: str) -> Reading:
+        """An older release does by cron what a newer one does by a unit."""
+        if host.packages() & {"anacron", "cron", "cronie", "systemd-cron"}:
+            return good(f"{path}, by cron")
+        return manual("off", f"cron is to start {path}, and is not installed")
 
     def _comes(self, host: Host) -> bool:
         """Whether this run installs what has the unit: the package that is named, or one that is called like it."""
@@ -67,7 +78,7 @@ class Service:
     def apply(self, host: Host) -> None:
         found = {name: unit for name, unit in host.units(self.units).items() if unit.there}
         if self.on and not found:
-            if not host.dry:
+            if not host.dry and not (self.or_cron and host.lstat(self.or_cron)):
                 raise HostError("its package is not installed")
         elif self.on:
             turn_on(host, next(iter(found)), next(iter(found.values())))

@@ -127,6 +127,29 @@ def test_a_service_whose_package_comes_in_this_run(bed: Bed) -> None:
         control.apply(host)
 
 
+def test_what_an_older_release_does_by_cron(bed: Bed) -> None:
+    """Debian 11's aide-common has no timer."""
+    apt = Apt(bed, {"bash"})
+    params = {
+        "unit": "dailyaidecheck.timer",
+        "state": "on",
+        "package": "aide-common",
+        "or_cron": "/etc/cron.daily/aide",
+    }
+    control = Service(Params(params))
+    host = bed.host()
+    host.coming = {"aide-common"}
+    assert control.current(host).mends
+    bed.put("/etc/cron.daily/aide", "#!/bin/sh\n")
+    apt.installed = {"bash", "aide-common"}
+    control.apply(bed.host())
+    assert "cron is to start" in str(control.current(bed.host()).manual)
+    apt.installed |= {"cron"}
+    assert control.current(bed.host()).ok
+    bed.units = {"dailyaidecheck.timer": ["loaded", "inactive", "disabled"]}
+    assert control.current(bed.host()).mends, "where there is the unit, it counts"
+
+
 # -- services --------------------------------------------------------------------
 
 
