@@ -61,6 +61,12 @@ def _town_night(seed: int, size: int) -> Found:
     return night(seed, size)
 
 
+def _backups(seed: int, size: int) -> Found:
+    from tests.hosts.backup_cycles import campaign
+
+    return campaign(seed, size)
+
+
 @dataclass(frozen=True)
 class Part:
     """One part: its name, its heading, what it counts and how much of that is usual, and what runs it."""
@@ -77,6 +83,7 @@ PARTS = (
     Part("patch-nights", "A patch night that is struck", "kills", 100, _patch_nights),
     Part("patches", "A patch night's packages, struck", "nights", 40, _patches),
     Part("patches-controller", "A patch night whose controller is killed", "kills", 50, _patches_controller),
+    Part("backups", "Backups, and what is done to them", "cycles", 200, _backups),
     Part("lockouts", "Changes that would shut us out", "faults", 50, _lockouts),
     Part("town-night", "A whole night over a town", "machines with a kernel of their own", 1, _town_night),
     Part("gate", "Nights that the gate lets begin", "nights", 10_000, _gate),

@@ -21,6 +21,8 @@ STATUS, DRILL = "backup-status", "drill"
 """The kinds of documents that tell of backups."""
 DRILL_DUE = timedelta(days=35)
 """A restore that was not tried for so long is due: a weekly drill has all files within 28 days, and may fail once."""
+CLOCK = timedelta(minutes=5)
+"""How far a host's clock may be from the controller's, as on patch nights: backups are told apart by their times."""
 _ALARMS_SHOWN = 8
 
 
@@ -84,6 +86,8 @@ def standing(host: str, status: Told, drill: Told | None, moment: datetime) -> S
     alarms = [f"{one['kind']}: {one['text']}" for one in said]
     if stale:
         alarms.insert(0, f"not known since {status.at:%Y-%m-%d}: it was not asked, or gave no answer")
+    if off := _off(status):
+        alarms.append(f"clock: {off}")
     if late:
         alarms.append(f"late: the last complete backup ended {client['complete']['ended_at']}")
     drill_until = drill.at + DRILL_DUE if drill is not None else None
@@ -93,7 +97,7 @@ def standing(host: str, status: Told, drill: Told | None, moment: datetime) -> S
         status=status,
         drill=drill,
         alarms=alarms,
-        bad=late or any(one["kind"] != "not_seen" for one in said),
+        bad=late or bool(off) or any(one["kind"] != "not_seen" for one in said),
         drill_due=client is not None and (drill_until is None or moment > drill_until),
         ages=tuple(one for one in ages if one is not None and one >= moment),
     )
@@ -117,6 +121,17 @@ def drill_words(drill: Told | None) -> str:
     counted = [one for one in body["databases"] if one["outcome"] == "restored" and one["rows"] is not None]
     told += [f"{one['name']}: {one['rows']:,.0f} rows" for one in counted]
     return f"on {held}: {'; '.join(told)}"
+
+
+def _off(status: Told) -> str:
+    """How far the host's clock was from the controller's, in words; nothing where that is close enough."""
+    try:
+        off = datetime.fromisoformat(str(status.body.get("host_time"))) - status.at
+    except (TypeError, ValueError):
+        return ""
+    if abs(off) <= CLOCK:
+        return ""
+    return f"its clock is {lasting(abs(off).total_seconds())} {'ahead of' if off > timedelta() else 'behind'} ours"
 
 
 def _until(client: dict[str, Any]) -> datetime | None:

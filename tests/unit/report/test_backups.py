@@ -110,3 +110,18 @@ def test_the_page_and_the_summary_tell_it_as_text(ledger: Ledger) -> None:
     report = collect(ledger, "Riverton", NOW + timedelta(days=9))
     assert {line.state for line in report.backups.lines} == {"bad", "unknown"}  # type: ignore[union-attr]
     assert any("backups want a look on 2 hosts: pc, vault" in line for line in summary(report))
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"), [(71, "clock: its clock is 71 h ahead of ours"), (-2, "120 minutes behind")]
+)
+def test_a_clock_that_is_wrong(ledger: Ledger, hours: int, words: str) -> None:
+    at = NOW - timedelta(hours=1) + timedelta(hours=hours)
+    put(ledger, "pc", host_time=at.isoformat(timespec="seconds"))
+    put(ledger, "near", host_time=(NOW - timedelta(minutes=56)).isoformat(timespec="seconds").replace("+00:00", "Z"))
+    for number, odd in enumerate(("never", "2026-11-30T09:00:00", None)):
+        put(ledger, f"odd{number}", host_time=odd)
+    found = {line.host: line for line in read(ledger).lines}
+    assert words in found["pc"].alarms[0]
+    assert found["pc"].state == "bad"
+    assert {name for name, line in found.items() if line.alarms} == {"pc"}
