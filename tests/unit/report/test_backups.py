@@ -113,7 +113,7 @@ def test_the_page_and_the_summary_tell_it_as_text(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "words"), [(71, "clock: its clock is 71 h ahead of ours"), (-2, "120 minutes behind")]
+    ("hours", "words"), [(71, "clock: its clock is 71 h ahead of ours"), (-2, "its clock is 2 h behind ours")]
 )
 def test_a_clock_that_is_wrong(ledger: Ledger, hours: int, words: str) -> None:
     at = NOW - timedelta(hours=1) + timedelta(hours=hours)
