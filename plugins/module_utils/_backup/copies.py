@@ -81,6 +81,7 @@ def _copied(server: Server, client: Client, before: Dict[str, Any]) -> Dict[str,
         if recent and known["mark"] == mark and not before.get("why"):
             return known
         _make(server, client, known)
+        _restic(server, client, _ASK_SECONDS, "unlock")  # what was left behind, half an hour ago or longer
         source = ("--from-repo", server.repository(client))
         _restic(server, client, _COPY_SECONDS, "copy", "--no-lock", *source)
     except Refused as error:

@@ -353,14 +353,41 @@ class Host:
         self.journal(
             {"op": "packages", "installed": sorted(set(install) - before), "removed": sorted(set(remove) & before)}
         )
+        there = self._settings()
         try:
             self.command(command, 900.0)
         finally:
             self.forget()
+            self._keep_what_scripts_made(there)
             after = self.packages()
             more, less = sorted(after - before - set(install)), sorted(before - after - set(remove))
             if more or less:
                 self.journal({"op": "packages", "installed": more, "removed": less})
+
+    def _settings(self) -> Set[str]:
+        """Every regular file below /etc."""
+        found = set()
+        for folder, dummy, names in os.walk(f"{self.ctx.root.rstrip('/')}/etc"):
+            for name in names:
+                path = os.path.join(folder, name)
+                if not os.path.islink(path):
+                    found.add(path[len(self.ctx.root.rstrip("/")) :])
+        return found
+
+    def _keep_what_scripts_made(self, there: Set[str]) -> None:
+        """Packages' scripts make settings that dpkg knows nothing of, and that stay when a package is purged (exim's
+        /etc/mailname): such a file goes with it."""
+        new = sorted(self._settings() - there)
+        if not new or self.point is None or not self.program("dpkg-query"):
+            return
+        dummy, output = self.run(["dpkg-query", "-S", *new])
+        known = {line.partition(": ")[2] for line in output.splitlines()}
+        for path in new:
+            if path not in known:
+                try:
+                    self.point.made(path)
+                except HostError:
+                    continue  # a pipe, or too large for a setting
 
     def change(self, paths: List[str], argv: List[str], seconds: float = 60.0) -> None:
         """Run a command that changes these files (and no others). Raises HostError, CommandError, OSError."""

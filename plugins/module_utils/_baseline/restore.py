@@ -106,6 +106,12 @@ class RestorePoint:
         found = look(path, self.root)
         self.add({"op": "after", "path": path, "sha256": found.sha256 if found else None})
 
+    def made(self, path: str) -> None:
+        """Tell of a file that a package's script has made. Raises HostError, as above."""
+        found = look(path, self.root)
+        if found is not None:
+            self.add({"op": "made", "path": path, "sha256": found.sha256})
+
     # -- the way back ----------------------------------------------------------------
 
     def undo(
@@ -121,7 +127,7 @@ class RestorePoint:
         chosen = [op for op in self.ops if not only_risky or op.get("risky") or op.get("path") in risky]
         # Packages last: their scripts change files that are ours to bring back, and take away the programs that undo.
         # A directory of ours goes when what we wrote in it has gone.
-        for kinds in (("file", "mode"), ("folder",), ("sysctl", "mount", "unit", "run"), ("packages",)):
+        for kinds in (("file", "mode"), ("folder",), ("sysctl", "mount", "unit", "run"), ("packages",), ("made",)):
             if kinds == ("packages",) and tell is not None:
                 done.failed += tell(chosen)
             for op in reversed(chosen):
@@ -151,6 +157,15 @@ class RestorePoint:
         else:
             make_folder(os.path.dirname(op["path"]), self.root)
             replace(op["path"], before, self.root, keep_time=True)
+        return True
+
+    def _made(self, op: Op, theirs: bool) -> bool:
+        now = look(op["path"], self.root)
+        if now is None:
+            return True
+        if not theirs and now.sha256 != op["sha256"]:
+            return False
+        take_away(op["path"], self.root)
         return True
 
     def _folder(self, op: Op, theirs: bool) -> bool:
@@ -227,6 +242,7 @@ class RestorePoint:
 _WAYS: Dict[str, Callable[[RestorePoint, Op, bool], bool]] = {
     "file": RestorePoint._file,
     "folder": RestorePoint._folder,
+    "made": RestorePoint._made,
     "mode": RestorePoint._mode,
     "sysctl": RestorePoint._sysctl,
     "mount": RestorePoint._mount,

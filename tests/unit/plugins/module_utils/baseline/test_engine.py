@@ -214,6 +214,18 @@ def test_all_of_it_comes_back_byte_by_byte(root: Path) -> None:
     assert tree(root) == before
 
 
+def test_what_a_packages_script_has_made_goes_with_it_unless_somebody_has_changed_it(root: Path) -> None:
+    point = RestorePoint(str(root.parent / "point"), str(root))
+    (root.parent / "point").mkdir(exist_ok=True)
+    for name in ("mailname", "aliases"):
+        (root / "etc" / name).write_text("by a script")
+        point.made(f"/etc/{name}")
+    (root / "etc/aliases").write_text("by an administrator")
+    undone = RestorePoint(point.folder, str(root)).undo()
+    assert (undone.back, undone.left) == (["/etc/mailname"], ["/etc/aliases"])
+    assert not (root / "etc/mailname").exists()
+
+
 def test_somebody_elses_later_change_is_left_and_told(root: Path) -> None:
     (root / "etc/a").write_text("old")
     run(root, [line("a"), line("b")])

@@ -104,6 +104,24 @@ def test_packages_of_one_run_come_in_one_transaction(bed: Bed) -> None:
     assert len([line for line in bed.ran if line.startswith("apt-get -y")]) == 1
 
 
+def test_settings_that_scripts_make_are_known_and_dpkgs_own_are_its(bed: Bed) -> None:
+    apt = Apt(bed, {"bash"})
+    bed.put("/etc/old", "there before")
+    install = apt.install
+
+    def with_scripts(argv: list[str]) -> str:
+        for path in ("/etc/mailname", "/etc/exim4/exim4.conf", "/etc/old"):
+            bed.put(path, "made")
+        return install(argv)
+
+    owned = "exim4-config: /etc/exim4/exim4.conf\n"
+    bed.answers = {"dpkg-query -S": lambda argv: (1, owned), **bed.answers, "apt-get -y": with_scripts}
+    host = bed.host()
+    Package(Params({"debian": ["exim4"]})).apply(host)
+    assert host.point is not None
+    assert [op["path"] for op in host.point.ops if op["op"] == "made"] == ["/etc/mailname"]
+
+
 def test_a_package_that_can_not_be_had_does_not_stop_the_others(bed: Bed) -> None:
     apt = Apt(bed, {"bash"})
     host = bed.host()
