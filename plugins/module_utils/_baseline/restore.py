@@ -229,7 +229,8 @@ class RestorePoint:
         del theirs
         good = True
         if op["installed"]:
-            units = _units_of(op["installed"])
+            # Of all that came: what one transaction brought may take along what another did.
+            units = _units_of([name for one in self.ops if one["op"] == "packages" for name in one["installed"]])
             good = _command(["apt-get", "-y", "-q", "purge", *op["installed"]], 600.0) and good
             if units:  # unattended-upgrades, for one, goes and leaves its service running
                 run_command(["systemctl", "stop", "--", *units], _SECONDS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.civicops.town.plugins.module_utils._baseline import files
+from ansible_collections.civicops.town.plugins.module_utils._baseline import files, restore
 from ansible_collections.civicops.town.plugins.module_utils._baseline.engine import Engine, Run
 from ansible_collections.civicops.town.plugins.module_utils._baseline.host import Host
 from ansible_collections.civicops.town.plugins.module_utils._baseline.model import (
@@ -365,3 +365,29 @@ def test_a_folder_that_others_write_to_is_not_written_in(root: Path) -> None:
     came = run(root, [Entry("a", "line", {"path": "/etc/open/a", "text": "x"})])
     assert states(came)["a"][0] == "failed"
     assert "open to others" in came.results[0].reason
+
+
+def test_what_ran_of_packages_is_stopped_also_where_another_takes_them_along(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """unattended-upgrades goes with a library that came by another transaction, and leaves its service running."""
+    there = {"unattended-upgrades", "lsb-release"}
+    ran: list[list[str]] = []
+
+    def command(argv: list[str], seconds: float) -> tuple[int, bytes]:
+        ran.append(argv)
+        if argv[0] == "dpkg-query":
+            found = there & set(argv[2:])
+            return 0, "".join(f"/lib/systemd/system/{name}.service\n" for name in sorted(found)).encode()
+        if argv[0] == "apt-get":
+            there.clear()
+        return 0, b""
+
+    monkeypatch.setattr(restore, "run_command", command)
+    (root.parent / "point").mkdir(exist_ok=True)
+    point = RestorePoint(str(root.parent / "point"), str(root))
+    for name in ("unattended-upgrades", "lsb-release"):
+        point.add({"op": "packages", "installed": [name], "removed": []})
+    assert point.undo().failed == []
+    stopped = {name for argv in ran if argv[:2] == ["systemctl", "stop"] for name in argv[3:]}
+    assert "unattended-upgrades.service" in stopped
