@@ -66,9 +66,17 @@ options:
     elements: str
     default: []
   one_file_system:
-    description: Whether other file systems that are mounted below O(paths) are left out.
+    description:
+      - Whether other file systems that are mounted below O(paths) are left out. Each is an alarm of each backup, unless
+        O(left_out) names it.
+      - A path that is a file system of its own is saved, as V(/home) may be.
     type: bool
     default: true
+  left_out:
+    description: Directories at which, or below which, other file systems are mounted that are left out on purpose.
+    type: list
+    elements: str
+    default: []
   dumps:
     description: Databases, and what else has to be written to a file before it can be backed up.
     type: list
@@ -241,6 +249,7 @@ def spec() -> Dict[str, Any]:
         "paths": {"type": "list", "elements": "str", "default": []},
         "excludes": {"type": "list", "elements": "str", "default": []},
         "one_file_system": {"type": "bool", "default": True},
+        "left_out": {"type": "list", "elements": "str", "default": []},
         "dumps": {"type": "list", "elements": "dict", "default": [], "options": dump},
         "canaries": {"type": "list", "elements": "str", "default": []},
         "change_percent": {"type": "int", "default": 30},
@@ -287,7 +296,7 @@ def _place(place: Place, params: Dict[str, Any]) -> int:
 
 
 def _values(params: Dict[str, Any], period: int) -> Dict[str, Any]:
-    names = ("paths", "excludes", "one_file_system", "change_percent", "change_files")
+    names = ("paths", "excludes", "one_file_system", "left_out", "change_percent", "change_files")
     dumps = [{key: value for key, value in one.items() if value is not None} for one in params["dumps"]]
     late = period + params["delay"] + params["time_limit"] + GRACE
     return dict(

@@ -15,10 +15,10 @@ import os
 import sys
 import time
 from contextlib import contextmanager, suppress
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Tuple
 
 from .._host_info.context import clean, utc
-from . import dumps, kept, manifest, restic
+from . import dumps, kept, manifest, mounted, restic
 from .config import CONFIG, FOLDER, KEPT, Config, ConfigError, load, place_of, secrets_of, without
 
 ASK_SECONDS = 120.0
@@ -86,6 +86,8 @@ def _backup(state: Dict[str, Any], told: Dict[str, Any]) -> None:
     paths = [path for path in config.paths if os.path.lexists(path)]
     lost = [path for path in config.paths if path not in paths]
     alarms += [{"kind": "path", "text": f"{_told(path)} is not there"} for path in lost]
+    told["left_out"], unsaid = _left_out(config)
+    alarms += unsaid
     saved = restic.save(
         [*paths, *([folder] if config.dumps else [])],
         restic.excludes_file(FOLDER, config.excludes),
@@ -108,6 +110,14 @@ def _backup(state: Dict[str, Any], told: Dict[str, Any]) -> None:
     if saved.unread_count:
         reasons.append(f"{saved.unread_count} files could not be read")
     told.update(outcome="incomplete" if reasons else "complete", reason="; ".join(reasons)[:300])
+
+
+def _left_out(config: Config) -> Tuple[List[str], List[Dict[str, str]]]:
+    """File systems below the paths that are not saved, and an alarm of each where nobody has said so."""
+    found = mounted.left_out(config)[: mounted.SHOWN]
+    words = "another file system is mounted at %s, and is not saved"
+    unsaid = [{"kind": "left_out", "text": words % _told(one)} for one in mounted.missed(found, config.left_out)]
+    return [_told(one) for one in found], unsaid
 
 
 def _manifest(config: Config, snapshot: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:

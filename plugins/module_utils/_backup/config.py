@@ -48,6 +48,7 @@ class Config:
     excludes: Tuple[str, ...] = ()
     dumps: Tuple[Dump, ...] = ()
     canaries: Tuple[Tuple[str, str], ...] = ()  # path, sha256
+    left_out: Tuple[str, ...] = ()  # where other file systems are mounted that are not saved, on purpose
     host: str = ""  # as whose the snapshots are told
     one_file_system: bool = True
     change_percent: int = 30
@@ -90,7 +91,8 @@ def parsed(values: Dict[str, Any]) -> Config:
     if broken := [one for one in excludes if "\n" in one or not one]:
         raise ConfigError(f"excludes: {broken[0]!r:.60} is no pattern of one line")
     canaries = tuple((_path(path, "canaries"), str(sha256)) for path, sha256 in given.pop("canaries", ()))
-    return Config(paths, excludes, dumps, canaries, **_known(given, Config, "the backup"))
+    left_out = tuple(_path(one, "left_out") for one in given.pop("left_out", ()))
+    return Config(paths, excludes, dumps, canaries, left_out, **_known(given, Config, "the backup"))
 
 
 def _path(value: Any, key: str) -> str:

@@ -18,7 +18,7 @@ import urllib.parse
 from typing import Any, Dict, List, Optional, Tuple
 
 from .._host_info.context import CommandError, clean, run_command, utc
-from . import copies, kept
+from . import copies, kept, mounted
 from .config import FOLDER, Config, ConfigError, load
 from .escrow import EscrowError
 from .escrow import told as told_of
@@ -90,6 +90,7 @@ def _client(alarms: List[Dict[str, str]], escrow: Optional[Dict[str, Any]]) -> D
     if isinstance(state.get("running"), dict):
         told["running"] = printable(state["running"].get("started_at"), 40)
     told["last"] = _run(runs[-1]) if runs else None
+    told["left_out"] = _left_out(runs)
     told["complete"] = _run(state["complete"]) if isinstance(state.get("complete"), dict) else None
     _judge(told, config, runs[:-1], alarms)
     return told
@@ -185,6 +186,13 @@ def _dict(value: Any) -> Dict[str, Any]:
 
 def _dicts(value: Any) -> List[Dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)][:_ALARMS] if isinstance(value, list) else []
+
+
+def _left_out(runs: List[Dict[str, Any]]) -> List[str]:
+    """What the last backup has told of; nothing where it failed before it looked."""
+    found = runs[-1].get("left_out") if runs else None
+    texts = [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+    return [printable(one) for one in texts[: mounted.SHOWN]]
 
 
 def _number(value: Any) -> Optional[float]:
