@@ -4,6 +4,9 @@
 # Private to the collection civicops.town.
 """The program that backs a host up. systemd's timer starts it; it needs no controller.
 
+backup.pyz                back up
+backup.pyz accept DUMP    a dump that has shrunk is as large as it should be
+
 It takes the dumps, looks at the canaries, has restic save everything, and then hashes what was saved. Each step is
 judged; what is not as it should be is an alarm, and the backup is made all the same: what is saved is saved.
 """
@@ -27,19 +30,40 @@ _MASK = 0o077
 
 
 class Failed(Exception):
-    """There is no backup, and why."""
+    """What was asked for is not done, and why."""
 
 
 def main() -> int:
     """Exit status 0 where the backup is complete: systemd tells anything else as a failed unit."""
     os.umask(_MASK)
-    os.makedirs(KEPT, mode=0o700, exist_ok=True)
+    words = sys.argv[1:]
+    if words and (words[0] != "accept" or len(words) != 2):
+        sys.stderr.write("usage: backup.pyz [accept DUMP]\n")
+        return 2
     try:
+        os.makedirs(KEPT, mode=0o700, exist_ok=True)
         with _alone():
-            return _run()
+            return _accept(words[1]) if words else _run()
     except (Failed, ConfigError, ValueError, OSError) as error:
-        sys.stderr.write(f"no backup: {_told(str(error))}\n")
+        sys.stderr.write(f"{'not accepted' if words else 'no backup'}: {_told(str(error))}\n")
         return 1
+
+
+def _accept(name: str) -> int:
+    """An administrator knows why a dump has shrunk: what it has now is what the next one is measured by."""
+    wanted = {one.name: one for one in _config().dumps}
+    if name not in wanted:
+        sys.stderr.write(f"there is no dump {name}; there are {', '.join(sorted(wanted)) or 'none'}\n")
+        return 2
+    place = os.path.join(KEPT, DUMPS, dumps.file_of(wanted[name]))
+    if not os.path.exists(place):
+        raise Failed(f"there is no dump {name} yet")
+    state, size = kept.read(), os.stat(place).st_size
+    before = kept.good_bytes(state, name)
+    kept.write(kept.accepted(state, name, size))
+    was = "" if before is None else f"; {before} were before"
+    sys.stdout.write(f"{name}: {size} bytes are good from now on{was}\n")
+    return 0
 
 
 def _run() -> int:

@@ -53,6 +53,11 @@ def good_bytes(state: Dict[str, Any], dump: str) -> Optional[int]:
     return int(size) if size is not None else None
 
 
+def accepted(state: Dict[str, Any], dump: str, size: int) -> Dict[str, Any]:
+    """The state with a dump's size that somebody has found good."""
+    return dict(state, dumps={**state.get("dumps", {}), dump: size})
+
+
 def stamp(folder: str = KEPT) -> None:
     """The time of the last complete backup, as the time of a file: patch nights look at it."""
     place = os.path.join(folder, STAMP)
