@@ -90,15 +90,16 @@ options:
       kind:
         description:
           - V(postgresql) by C(pg_dump), or C(pg_dumpall) without O(dumps[].database).
-          - V(mysql), for MariaDB too, by C(mysqldump).
+          - V(mysql), for MariaDB too, by C(mysqldump), or C(mariadb-dump) where there is none, with what root's
+            C(.my.cnf) says.
           - V(sqlite) by SQLite's own backup of O(dumps[].path), by the file's owner, and checked.
-          - V(ldap) by C(slapcat); O(dumps[].database) is the suffix.
+          - V(ldap) by OpenLDAP's C(slapcat); O(dumps[].database) is the suffix, as V(cn=config) is one too.
           - V(command) is what O(dumps[].command) writes to its standard output.
         type: str
         choices: [postgresql, mysql, sqlite, ldap, command]
         required: true
       database:
-        description: One database. All of them without it.
+        description: One database. All of them without it; of LDAP the first.
         type: str
       path:
         description: SQLite's file.

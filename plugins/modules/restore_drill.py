@@ -14,7 +14,8 @@ author:
 description:
   - Has the repository give back what was saved, and compares each file with the hash that was taken on the host at the
     time of the backup. Nothing of the host's own files is touched, and a drill needs no room for them.
-  - Dumps of SQLite and PostgreSQL are restored into a throw-away server and counted.
+  - Dumps of SQLite, PostgreSQL, MariaDB, MySQL and OpenLDAP are restored into a throw-away server and counted,
+    where the host has the server's programs.
   - The answer is a document of kind C(drill/1).
 extends_documentation_fragment:
   - civicops.town.attributes
@@ -108,7 +109,7 @@ document:
       description: How many were compared, equal, different and missing, and how many have no hash.
       type: dict
     databases:
-      description: What became of each dump, with its tables and rows.
+      description: What became of each dump, with its tables and rows; the rows of LDAP are its entries.
       type: list
       elements: dict
 """

@@ -19,6 +19,7 @@ SECRETS = {
 DATA = "/srv/data"
 CANARY = "/srv/invoices-2019.txt"
 DATABASE = "/srv/payroll.sqlite"
+SHARE = "/srv/share"  # a file system of its own
 PATHS = ["/etc", "/srv"]
 DUMPS = [
     {"name": "payroll", "kind": "sqlite", "path": DATABASE},
@@ -29,6 +30,7 @@ VARS: dict[str, object] = {
     "backup_client_paths": PATHS,
     "backup_client_dumps": DUMPS,
     "backup_client_canaries": [CANARY],
+    "backup_client_left_out": [SHARE],
     "backup_client_delay": 0,
     "backup_client_time_limit": 120,
 }
@@ -51,10 +53,56 @@ chmod 755 /usr/local/bin/list
 SECRET_PLACES = "/etc /var /usr/local /run /tmp /root /home /srv"
 
 
+MARIADB = r"""
+create database utility;
+create database permits;
+use utility;
+create table water (id int primary key, name text, raw blob, twice int as (id * 2) stored);
+insert into water (id, name, raw)
+select seq, concat('it''s (a), \\', seq, '\n(b);'), unhex(md5(seq)) from seq_1_to_4000;
+create table empty (id int);
+create table `o'clock (x``y` (`a, (b` int, at timestamp(6) null, place point) charset latin1;
+insert into `o'clock (x``y` values (1, now(), point(1, 2)), (2, null, null);
+create table rates (id int, rate int) with system versioning;
+insert into rates values (1, 10), (2, 20);
+update rates set rate = 30 where id = 2;
+create sequence numbers start with 100;
+create view seen as select id, name from water;
+create event tidy on schedule every 1 day do delete from utility.empty;
+delimiter ;;
+create procedure fill()
+begin
+insert into water (id) values (1), (2);
+end;;
+create trigger filled before insert on empty for each row
+begin
+set new.id = new.id + 1;
+end;;
+delimiter ;
+create table permits.permits (id int primary key);
+insert into permits.permits select seq from seq_1_to_50;
+create user clerk@localhost identified by 'a-password-of-the-test';
+grant select on utility.* to clerk@localhost;
+"""
+ROWS = {"utility": (4, 4004), "databases": (5, 4054)}
+LDIF = (
+    "dn: ou=people,dc=town,dc=example\nobjectClass: organizationalUnit\nou: people\ndescription: x\n dn: no entry\n\n"
+)
+LDIF += "".join(
+    f"dn: cn={name}{where},dc=town,dc=example\nobjectClass: person\ncn: {name}\nsn: {name}\n\n"
+    for where, count in ((",ou=people", 100), ("", 200))
+    for name in (f"clerk {number}é" for number in range(count))
+)
+
+
 def set_up(make: MakeTown, clients: dict[str, str] = CLIENTS, more: dict[str, Spec] | None = None) -> Town:
     """A server and its clients, with data, before the job has ever run."""
     specs = {"vault": Spec(updates=True, groups=("backup_server",), options=SMALL), **(more or {})}
-    specs |= {name: Spec(release, updates=True, groups=("backup_client",)) for name, release in clients.items()}
+    options = {"old": (f"--volume={SHARE}",)}
+    specs |= {
+        name: Spec(release, updates=True, groups=("backup_client",), options=options.get(name, ()))
+        for name, release in clients.items()
+    }
     made = make(TOWN, specs, timezone="UTC", vars=dict(VARS))
     for name in clients:
         made.host(name).run(MAKE)

@@ -202,6 +202,49 @@ def test_a_truncated_or_failed_dump_is_no_dump(town: Town) -> None:
     assert told(town, "pc")["alarms"] == []
 
 
+def test_a_dump_that_shrinks_is_told_until_somebody_accepts_it(town: Town) -> None:
+    pc = town.host("pc")
+    listing = pc.run("cat /usr/local/bin/list").stdout
+    accept = "python3 -I /var/lib/civicops/programs/backup.pyz accept"
+    pc.run("cat > /usr/local/bin/list", stdin="#!/bin/sh\nseq 1000\necho the end\n")
+    backup(pc)
+    pc.run("cat > /usr/local/bin/list", stdin=listing)
+    for _ in range(2):
+        backup(pc)
+        assert "the last good one had" in alarms(told(town, "pc"))["dump"]
+    assert pc.run(f"{accept} lists", check=False).returncode == 2
+    assert "list: " in pc.run(f"{accept} list").stdout
+    backup(pc)
+    assert told(town, "pc")["alarms"] == []
+
+
+def test_a_file_system_that_is_left_out_is_told_unless_it_is_on_purpose(town: Town) -> None:
+    old = town.host("old")
+    old.run(f"echo x > {SHARE}/letter")
+    backup(old)
+    body = told(town, "old")
+    assert (body["client"]["left_out"], body["alarms"]) == ([SHARE], [])
+    try:
+        town.vars["backup_client_left_out"] = []
+        town.write()
+        assert run(town, "--limit", "old")["hosts"]["old"] == "changed"
+        backup(old)
+        assert alarms(told(town, "old")) == {"left_out": f"another file system is mounted at {SHARE}, and is not saved"}
+        assert f"{SHARE}/letter" not in restic(old, "ls", "latest", "--tag", "civicops")[1]
+        town.vars["backup_client_paths"] = [*PATHS, SHARE]
+        town.write()
+        run(town, "--limit", "old")
+        backup(old)
+        body = told(town, "old")
+        assert (body["client"]["left_out"], body["alarms"]) == ([], [])
+        assert f"{SHARE}/letter" in restic(old, "ls", "latest", "--tag", "civicops")[1]
+    finally:
+        town.vars.update(backup_client_left_out=[SHARE], backup_client_paths=PATHS)
+        town.write()
+        run(town, "--limit", "old")
+    backup(old)
+
+
 def test_a_drill_proves_that_what_was_saved_comes_back(town: Town) -> None:
     for name in CLIENTS:
         host = town.host(name)
@@ -284,6 +327,122 @@ def test_postgresql_is_dumped_restored_into_a_throw_away_server_and_counted(town
         backup(pc, good=False)
         assert "utility: pg_dump: exit 1" in " ".join(one["text"] for one in told(town, "pc")["alarms"])
     finally:
+        town.vars["backup_client_dumps"] = DUMPS
+        town.write()
+        run(town, "--limit", "pc")
+    backup(pc)
+    assert told(town, "pc")["alarms"] == []
+
+
+def databases_of(drilled: dict[str, Any]) -> dict[str, tuple[str, Any, Any, str]]:
+    return {one["name"]: (one["outcome"], one["tables"], one["rows"], one["reason"]) for one in drilled["databases"]}
+
+
+def stand_in(host: Host, program: str, script: str) -> None:
+    """Have another program in a program's place, until `put_back`."""
+    host.run(f"test -e {program}.real || mv {program} {program}.real")
+    host.run(f"cat > {program}; chmod 755 {program}", stdin=f"#!/bin/sh\n{script}\n")
+
+
+def put_back(host: Host, program: str) -> None:
+    host.run(f"test ! -e {program}.real || mv -f {program}.real {program}")
+
+
+@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="installs a server: set CIVICOPS_LONG=1")
+def test_mariadb_is_dumped_restored_and_counted_table_by_table(town: Town) -> None:
+    pc, tool = town.host("pc"), "/usr/bin/mysqldump"
+    pc.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q mariadb-server >/dev/null", timeout=600)
+    pc.run("mariadb", stdin=MARIADB)
+    before = pc.run("pgrep mariadbd; find /var/lib/mysql -maxdepth 1 | sort").stdout
+    kept = "/var/lib/civicops/backup/dumps/utility.sql"
+    town.vars["backup_client_dumps"] = [
+        *DUMPS,
+        {"name": "utility", "kind": "mysql", "database": "utility"},
+        {"name": "databases", "kind": "mysql"},
+    ]
+    town.write()
+    try:
+        assert run(town, "--limit", "pc")["exit_status"] == 0
+        backup(pc)
+        found = databases_of(drill(town, "pc")[1])
+        for name, (tables, rows) in ROWS.items():
+            assert found[name] == ("restored", tables, rows, "")
+        assert pc.run("ls -d /var/tmp/civicops-* 2>/dev/null || true").stdout == ""
+        assert pc.run("pgrep mariadbd; find /var/lib/mysql -maxdepth 1 | sort").stdout == before
+
+        good = pc.run(f"sha256sum {kept}").stdout
+        stand_in(pc, tool, f'{tool}.real "$@" | head -c 20000')
+        backup(pc, good=False)
+        assert "utility: the dump ends before its end" in " ".join(one["text"] for one in told(town, "pc")["alarms"])
+        assert pc.run(f"sha256sum {kept}").stdout == good
+        assert databases_of(drill(town, "pc")[1])["utility"][:3] == ("restored", *ROWS["utility"])
+
+        stand_in(pc, tool, f"{tool}.real \"$@\" | sed '/^CREATE TABLE .rates/,/;$/d'")
+        backup(pc)
+        done, body = drill(town, "pc")
+        assert (done["exit_status"], body["outcome"]) == (1, "failed")
+        for name in ROWS:
+            assert "Table 'utility.rates' doesn't exist" in databases_of(body)[name][3]
+        assert pc.run("ls -d /var/tmp/civicops-* 2>/dev/null || true").stdout == ""
+        assert pc.run("pgrep mariadbd; find /var/lib/mysql -maxdepth 1 | sort").stdout == before
+        put_back(pc, tool)
+        pc.run("systemctl stop mariadb")
+        backup(pc, good=False)
+        assert "utility: mysqldump: exit 2" in " ".join(one["text"] for one in told(town, "pc")["alarms"])
+    finally:
+        put_back(pc, tool)
+        town.vars["backup_client_dumps"] = DUMPS
+        town.write()
+        run(town, "--limit", "pc")
+    backup(pc)
+    assert told(town, "pc")["alarms"] == []
+
+
+@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="installs a server: set CIVICOPS_LONG=1")
+def test_a_directory_is_dumped_loaded_elsewhere_and_counted(town: Town) -> None:
+    pc, tool = town.host("pc"), "/usr/sbin/slapcat"
+    answers = "slapd slapd/domain string town.example\nslapd shared/organization string town\n"
+    pc.run("debconf-set-selections", stdin=answers)
+    pc.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q slapd >/dev/null", timeout=300)
+    pc.run("systemctl stop slapd; cd /; runuser -u openldap -- /usr/sbin/slapadd -b dc=town,dc=example", stdin=LDIF)
+    pc.run("systemctl start slapd")
+    before = pc.run("pgrep slapd; ls /var/lib/ldap; sha256sum /var/lib/ldap/data.mdb").stdout
+    kept = "/var/lib/civicops/backup/dumps/people.ldif"
+    entries = int(pc.run("slapcat | grep -c ^dn:").stdout)
+    assert entries > 300
+    town.vars["backup_client_dumps"] = [
+        *DUMPS,
+        {"name": "people", "kind": "ldap", "database": "dc=town,dc=example"},
+        {"name": "first", "kind": "ldap"},
+        {"name": "settings", "kind": "ldap", "database": "cn=config"},
+    ]
+    town.write()
+    try:
+        assert run(town, "--limit", "pc")["exit_status"] == 0
+        backup(pc)
+        found = databases_of(drill(town, "pc")[1])
+        for name in ("people", "first"):
+            assert found[name] == ("restored", None, entries, "")
+        assert (found["settings"][0], found["settings"][2] > 5) == ("restored", True)
+
+        good = pc.run(f"sha256sum {kept}").stdout
+        stand_in(pc, tool, '/usr/sbin/slapd -T cat "$@" | head -c 30000')
+        backup(pc, good=False)
+        put_back(pc, tool)
+        assert "people: the dump ends before its end" in " ".join(one["text"] for one in told(town, "pc")["alarms"])
+        assert pc.run(f"sha256sum {kept}").stdout == good
+        assert databases_of(drill(town, "pc")[1])["people"] == ("restored", None, entries, "")
+
+        stand_in(pc, tool, "/usr/sbin/slapd -T cat \"$@\" | sed '/^dn: ou=people/,/^$/d'")
+        backup(pc)
+        put_back(pc, tool)
+        done, body = drill(town, "pc")
+        assert (done["exit_status"], body["outcome"]) == (1, "failed")
+        assert "slapadd: exit 1" in databases_of(body)["people"][3]
+        assert pc.run("ls -d /var/tmp/civicops-* 2>/dev/null || true").stdout == ""
+        assert pc.run("pgrep slapd; ls /var/lib/ldap; sha256sum /var/lib/ldap/data.mdb").stdout == before
+    finally:
+        put_back(pc, tool)
         town.vars["backup_client_dumps"] = DUMPS
         town.write()
         run(town, "--limit", "pc")

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import glob
 import os
-import pwd
 import re
-import shutil
 import sqlite3
 import subprocess
-import tempfile
-from typing import IO, Any, Dict, List, Optional, Tuple
+from typing import Optional, Tuple
 
-from .._host_info.context import COMMAND_ENVIRONMENT, clean
+from . import ldap, mysql
 from .config import Dump
+from .scratch import NotTried, RestoreError, Scratch, scratch
 
-_SECONDS = 4 * 3600
 _COPY = re.compile(rb"COPY (\S+) \(.*\) FROM stdin;\n?$")
 _COUNT = """
 select count(*), coalesce(sum((xpath('/row/c/text()', query_to_xml(
@@ -28,20 +25,16 @@ from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
 """
 
 
-class NotTried(Exception):
-    """There is nothing here to restore it into; the message says what is missing."""
-
-
-class RestoreError(Exception):
-    """It can't be restored, or is not what it was; the message says why."""
-
-
-def restored(dump: Dump, path: str) -> Tuple[int, int]:
-    """Restore a dump; how many tables and rows there are. Raises NotTried, RestoreError."""
+def restored(dump: Dump, path: str) -> Tuple[Optional[int], int]:
+    """Restore a dump; how many tables and rows there are; LDAP has entries alone. Raises NotTried, RestoreError."""
     if dump.kind == "sqlite":
         return _sqlite(path)
     if dump.kind == "postgresql":
         return _postgresql(dump, path)
+    if dump.kind == "mysql":
+        return mysql.restored(path)
+    if dump.kind == "ldap":
+        return None, ldap.restored(dump, path)
     raise NotTried(f"a dump of kind {dump.kind} is compared with what was dumped, and not restored")
 
 
@@ -82,72 +75,31 @@ def _postgresql(dump: Dump, path: str) -> Tuple[int, int]:
     if not folders:
         raise NotTried("no PostgreSQL server is installed here to restore it into")
     programs = os.path.dirname(folders[-1])
-    try:
-        user = pwd.getpwnam(dump.user or "postgres")
-    except KeyError:
-        raise NotTried(f"there is no user {dump.user or 'postgres'} here to run a server") from None
-    scratch = tempfile.mkdtemp(prefix="civicops-drill-", dir="/var/tmp")
-    try:
-        os.chown(scratch, user.pw_uid, user.pw_gid)
-        cluster = _Cluster(programs, scratch, user.pw_uid, user.pw_gid)
-        cluster.run("initdb", "-D", f"{scratch}/data", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-k {scratch} -c listen_addresses='' -c fsync=off"
-        cluster.run(
-            "pg_ctl", "-w", "-t", "120", "-D", f"{scratch}/data", "-l", f"{scratch}/log", "-o", options, "start"
-        )
+    with scratch(dump.user or "postgres") as place:
+        data = f"{place.folder}/data"
+        place.run(f"{programs}/initdb", "-D", data, "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = ["-o", f"-k {place.folder} -c listen_addresses='' -c fsync=off"]
+        control = [f"{programs}/pg_ctl", "-w", "-t", "120", "-D", data, "-l", f"{place.folder}/log"]
+        place.run(*control, *options, "start", stderr=subprocess.DEVNULL)
         try:
-            return _counted(cluster, path)
+            return _counted(place, f"{programs}/psql", path)
         finally:
-            cluster.run("pg_ctl", "-w", "-D", f"{scratch}/data", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            place.run(*control, "-m", "immediate", "stop", stderr=subprocess.DEVNULL)
 
 
-def _counted(cluster: _Cluster, path: str) -> Tuple[int, int]:
-    connection = ["-h", cluster.folder, "-X", "-q", "-d"]
+def _counted(place: Scratch, psql: str, path: str) -> Tuple[int, int]:
+    connection = [psql, "-h", place.folder, "-X", "-q", "-d"]
     # Roles that are not in the dump make errors that mean nothing here; what counts is counted below.
     with open(path, "rb") as stream:
-        cluster.run("psql", *connection, "postgres", stdin=stream, fails=True)
-    listed = cluster.run(
-        "psql", *connection, "postgres", "-At", "-c", "select datname from pg_database where datallowconn"
-    )
+        place.tried(*connection, "postgres", stdin=stream)
+    listed = place.run(*connection, "postgres", "-At", "-c", "select datname from pg_database where datallowconn")
     tables = rows = 0
     for name in listed.splitlines():
         if name.startswith("template"):
             continue
-        found = cluster.run("psql", *connection, name, "-At", "-F", " ", "-c", _COUNT).split()
+        found = place.run(*connection, name, "-At", "-F", " ", "-c", _COUNT).split()
         tables, rows = tables + int(found[0]), rows + int(found[1])
     wanted = rows_of(path)
     if rows != wanted:
         raise RestoreError(f"{rows} rows came back of the {wanted} that are in the dump")
     return tables, rows
-
-
-class _Cluster:
-    """Commands as the database's user; nothing of the host's own clusters is reached."""
-
-    def __init__(self, programs: str, folder: str, uid: int, gid: int) -> None:
-        self.programs, self.folder, self.uid, self.gid = programs, folder, uid, gid
-
-    def run(self, program: str, *words: str, stdin: Optional[IO[Any]] = None, fails: bool = False) -> str:
-        environment: Dict[str, str] = dict(COMMAND_ENVIRONMENT, HOME=self.folder, LC_ALL="C.UTF-8")
-        command: List[str] = [os.path.join(self.programs, program), *words]
-        try:
-            done = subprocess.run(
-                command,
-                stdin=stdin or subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE if program != "pg_ctl" else subprocess.DEVNULL,
-                env=environment,
-                user=self.uid,
-                group=self.gid,
-                extra_groups=[],
-                cwd=self.folder,
-                timeout=_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise RestoreError(f"{program}: {error}") from error
-        if done.returncode and not fails:
-            raise RestoreError(f"{program}: exit {done.returncode} {clean(done.stderr or b'').strip()[-200:]}")
-        return clean(done.stdout)

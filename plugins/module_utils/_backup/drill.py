@@ -24,6 +24,7 @@ from .._host_info.context import utc
 from . import databases, dumps, kept, manifest, restic
 from .client import DUMPS, MANIFESTS
 from .config import FOLDER, KEPT, Config, load
+from .scratch import NotTried, RestoreError
 from .standing import printable
 
 TURNS = 4
@@ -265,8 +266,8 @@ def restored_databases(config: Config, compared: Compared, scratch: str) -> List
             tables, rows = databases.restored(dump, os.path.join(scratch, dumps.file_of(dump)))
             one.update(tables=tables, rows=rows, seconds=round(time.monotonic() - began, 1))
             told.append(dict(one, outcome="restored", reason=""))
-        except databases.NotTried as why:
+        except NotTried as why:
             told.append(dict(one, outcome="not_tried", reason=printable(str(why))))
-        except (databases.RestoreError, OSError) as error:
+        except (RestoreError, OSError) as error:
             told.append(dict(one, outcome="failed", reason=printable(str(error))))
     return told

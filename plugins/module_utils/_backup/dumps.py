@@ -25,12 +25,13 @@ from .._host_info.context import COMMAND_ENVIRONMENT, clean
 from .config import Dump
 
 ENDINGS = {"postgresql": "sql", "mysql": "sql", "sqlite": "sqlite", "ldap": "ldif", "command": "dump"}
-# What the tools write last, once all was written: pg_dump(1), pg_dumpall(1), mysqldump(1).
+# What the tools write last, once all was written: pg_dump(1), pg_dumpall(1), mysqldump(1), slapcat(8).
 ENDS = {
     "postgresql": r"-- PostgreSQL database( cluster)? dump complete",
-    "mysql": r"-- Dump completed",
-    "ldap": r"^[A-Za-z;-]+:",
+    "mysql": r"^-- Dump completed",
+    "ldap": r"\n\n\Z",  # slapcat ends each entry with an empty line
 }
+_MYSQL = ("--single-transaction", "--quick", "--routines", "--events", "--triggers")
 _LAST = 4096  # bytes that are looked at for the end
 _SAID = 2000  # bytes of what a command says
 # The database's own way to copy it while it is in use; the copy is looked at before it counts.
@@ -106,8 +107,9 @@ def command_of(dump: Dump) -> Tuple[List[str], str]:
         one = ["pg_dump", "--", dump.database] if dump.database else ["pg_dumpall"]
         return one, dump.user or "postgres"
     if dump.kind == "mysql":
-        whole = ["mysqldump", "--single-transaction", "--quick", "--routines", "--events", "--triggers"]
-        return [*whole, *(["--databases", dump.database] if dump.database else ["--all-databases"])], dump.user
+        tool = "mysqldump" if shutil.which("mysqldump", path=COMMAND_ENVIRONMENT["PATH"]) else "mariadb-dump"
+        which = ["--databases", dump.database] if dump.database else ["--all-databases"]
+        return [tool, *_MYSQL, *which], dump.user or "root"
     if dump.kind == "ldap":
         return ["slapcat", *(["-b", dump.database] if dump.database else [])], dump.user
     return list(dump.command), dump.user

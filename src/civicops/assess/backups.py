@@ -119,7 +119,7 @@ def drill_words(drill: Told | None) -> str:
         return f"failed on {held}: {body['reason'] or 'nothing came back'}"
     told = [f"{body['files']['equal']:,.0f} files, all equal, in {lasting(body['restore_seconds'])}"]
     counted = [one for one in body["databases"] if one["outcome"] == "restored" and one["rows"] is not None]
-    told += [f"{one['name']}: {one['rows']:,.0f} rows" for one in counted]
+    told += [f"{one['name']}: {one['rows']:,.0f} {'entries' if one['kind'] == 'ldap' else 'rows'}" for one in counted]
     return f"on {held}: {'; '.join(told)}"
 
 
