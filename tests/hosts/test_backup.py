@@ -394,7 +394,9 @@ def test_mariadb_is_dumped_restored_and_counted_table_by_table(town: Town) -> No
         town.vars["backup_client_dumps"] = DUMPS
         town.write()
         run(town, "--limit", "pc")
-    backup(pc)
+    for _ in range(2):
+        backup(pc)
+    forget_changes(pc)
     assert told(town, "pc")["alarms"] == []
 
 
@@ -404,7 +406,9 @@ def test_a_directory_is_dumped_loaded_elsewhere_and_counted(town: Town) -> None:
     answers = "slapd slapd/domain string town.example\nslapd shared/organization string town\n"
     pc.run("debconf-set-selections", stdin=answers)
     pc.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q slapd >/dev/null", timeout=300)
-    pc.run("systemctl stop slapd; cd /; runuser -u openldap -- /usr/sbin/slapadd -b dc=town,dc=example", stdin=LDIF)
+    stop = "kill $(cat /run/slapd/slapd.pid) && while pgrep -x slapd; do sleep 0.1; done"
+    pc.run(f"systemctl stop slapd; {stop}")
+    pc.run("cd /; runuser -u openldap -- /usr/sbin/slapadd -b dc=town,dc=example", stdin=LDIF)
     pc.run("systemctl start slapd")
     before = pc.run("pgrep slapd; ls /var/lib/ldap; sha256sum /var/lib/ldap/data.mdb").stdout
     kept = "/var/lib/civicops/backup/dumps/people.ldif"
@@ -446,7 +450,9 @@ def test_a_directory_is_dumped_loaded_elsewhere_and_counted(town: Town) -> None:
         town.vars["backup_client_dumps"] = DUMPS
         town.write()
         run(town, "--limit", "pc")
-    backup(pc)
+    for _ in range(2):
+        backup(pc)
+    forget_changes(pc)
     assert told(town, "pc")["alarms"] == []
 
 
