@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from typing import Tuple
+from typing import Iterable, Tuple
 
 from .config import Dump
 from .scratch import NotTried, RestoreError, Scratch, program, scratch
@@ -28,22 +28,22 @@ def restored(dump: Dump, path: str) -> int:
     if not itself and not os.path.isdir(SETTINGS):
         raise NotTried(f"slapd here has no settings in {SETTINGS}, and so no database to restore it into")
     with scratch(USER) as place:
-        settings, back = f"{place.folder}/slapd.d", f"{place.folder}/back.ldif"
+        settings = f"{place.folder}/slapd.d"
         _make(place, settings, _text(path) if itself else place.run("slapcat", "-n", "0", "-F", SETTINGS))
         if not itself:
             with open(path, "rb") as stream:
                 place.run("slapadd", "-F", settings, *_which(dump), stdin=stream)
-        place.run("slapcat", "-F", settings, *_which(dump), "-l", back)
-        found, wanted = entries(back), entries(path)
+        place.run("slapcat", "-F", settings, *_which(dump), "-l", f"{place.folder}/back.ldif")
+        with place.opened("back.ldif") as back, open(path, "rb") as stream:
+            found, wanted = entries(back), entries(stream)
     if found != wanted:
         raise RestoreError(f"{found} entries came back of the {wanted} that are in the dump")
     return found
 
 
-def entries(path: str) -> int:
-    """How many entries an LDIF file holds."""
-    with open(path, "rb") as stream:
-        return sum(line.startswith((b"dn: ", b"dn:: ")) for line in stream)
+def entries(lines: Iterable[bytes]) -> int:
+    """How many entries the lines of an LDIF file hold."""
+    return sum(line.startswith((b"dn: ", b"dn:: ")) for line in lines)
 
 
 def elsewhere(text: str, folder: str) -> Tuple[str, int]:
@@ -56,10 +56,7 @@ def _make(place: Scratch, folder: str, text: str) -> None:
     """Put settings there, and empty databases."""
     text, count = elsewhere(text, f"{place.folder}/db")
     place.run("mkdir", "-p", folder, *(f"{place.folder}/db/{number}" for number in range(count)))
-    with open(f"{place.folder}/settings.ldif", "w+", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.seek(0)
-        place.run("slapadd", "-n", "0", "-F", folder, stdin=stream)
+    place.run("slapadd", "-n", "0", "-F", folder, stdin=text.encode())
 
 
 def _text(path: str) -> str:

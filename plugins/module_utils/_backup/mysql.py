@@ -106,7 +106,7 @@ def _start(place: Scratch, server: str) -> None:
     until = time.monotonic() + _START
     while not _answers(f"{folder}/socket"):
         if process.poll() is not None or time.monotonic() > until:
-            raise RestoreError(f"{server} did not start: {_last_words(f'{folder}/log')}")
+            raise RestoreError(f"{server} did not start: {_last_words(place)}")
         time.sleep(0.1)
 
 
@@ -119,13 +119,13 @@ def _answers(path: str) -> bool:
     return True
 
 
-def _last_words(path: str) -> str:
-    """The last error in a server's log."""
+def _last_words(place: Scratch) -> str:
+    """The last error in the server's log."""
     try:
-        with open(path, "rb") as stream:
+        with place.opened("log") as stream:
             lines = clean(stream.read(1 << 20)).splitlines()
-    except OSError as error:
-        return str(error)
+    except RestoreError:
+        lines = []
     errors = [line.partition("[ERROR]")[2].strip() for line in lines if "[ERROR]" in line]
     return (errors or lines or ["it said nothing"])[-1][-200:]
 
@@ -133,15 +133,12 @@ def _last_words(path: str) -> str:
 def _counted(place: Scratch, client: List[str]) -> Tables:
     listed = [line.split("\t") for line in place.run(*client, f"--execute={_LIST}").splitlines()]
     tables = [(bytes.fromhex(base), bytes.fromhex(table)) for base, table in listed]
-    counts = "".join(f"select count(*) from {_quoted(base)}.{_quoted(table)};\n" for base, table in tables)  # noqa: S608
-    with open(f"{place.folder}/counts.sql", "w+", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(counts)
-        stream.seek(0)
-        return dict(zip(tables, map(int, place.run(*client, stdin=stream).split())))
+    counts = b"".join(b"select count(*) from %s.%s;\n" % (_quoted(base), _quoted(table)) for base, table in tables)
+    return dict(zip(tables, map(int, place.run(*client, stdin=counts).split())))
 
 
-def _quoted(name: bytes) -> str:
-    return "`" + name.decode("utf-8", "surrogateescape").replace("`", "``") + "`"
+def _quoted(name: bytes) -> bytes:
+    return b"`" + name.replace(b"`", b"``") + b"`"
 
 
 def _compared(wanted: Tables, found: Tables) -> Tuple[int, int]:

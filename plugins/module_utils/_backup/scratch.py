@@ -12,14 +12,16 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
-from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean
 
+Given = Union[IO[bytes], bytes, None]
 SECONDS = 4 * 3600
 """How long it may take to restore a dump and to count what is in it."""
 
@@ -40,27 +42,38 @@ class Scratch:
         self.until = time.monotonic() + SECONDS
         self.servers: List[subprocess.Popen[bytes]] = []
 
-    def run(self, *command: str, stdin: Optional[IO[Any]] = None, stderr: int = subprocess.PIPE) -> str:
+    def run(self, *command: str, stdin: Given = None, stderr: int = subprocess.PIPE) -> str:
         """What a command prints. Raises RestoreError where it fails."""
         status, printed, said = self.tried(*command, stdin=stdin, stderr=stderr)
         if status:
             raise RestoreError(f"{os.path.basename(command[0])}: exit {status} {said.strip()[-200:]}")
         return printed
 
-    def tried(
-        self, *command: str, stdin: Optional[IO[Any]] = None, stderr: int = subprocess.PIPE
-    ) -> Tuple[int, str, str]:
+    def tried(self, *command: str, stdin: Given = None, stderr: int = subprocess.PIPE) -> Tuple[int, str, str]:
         """The exit status of a command, what it prints and what it says of errors. Raises RestoreError for one that
         can't be run, or does not end in time."""
-        process = self._popen(command, stdin or subprocess.DEVNULL, subprocess.PIPE, stderr)
+        text = stdin if isinstance(stdin, bytes) else None
+        source = subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL
+        process = self._popen(command, source, subprocess.PIPE, stderr)
         try:
-            printed, said = process.communicate(timeout=max(1.0, self.until - time.monotonic()))
+            printed, said = process.communicate(text, timeout=max(1.0, self.until - time.monotonic()))
         except subprocess.TimeoutExpired:
             name = os.path.basename(command[0])
             raise RestoreError(f"{name} did not end within the {SECONDS} s that a restore may take") from None
         finally:
             _end(process)
         return process.returncode, clean(printed), clean(said or b"")
+
+    def opened(self, name: str) -> IO[bytes]:
+        """A file that a command has written; what else the user may have put there is not read. Raises RestoreError."""
+        try:
+            handle = os.open(f"{self.folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise RestoreError(f"{name}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise RestoreError(f"{name} is no file")
+        return os.fdopen(handle, "rb")
 
     def serve(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a server, which ends with this place, or with us where we are killed."""

@@ -97,7 +97,7 @@ def test_what_did_not_come_back_is_told(found: mysql.Tables, words: str) -> None
 
 def test_entries_and_settings_of_a_directory(tmp_path: Path) -> None:
     (tmp_path / "x.ldif").write_text("dn: dc=town\nou: x\n dn: no\ndescription: dn: no\n\ndn:: YWJj\nou: y\n\n")
-    assert ldap.entries(str(tmp_path / "x.ldif")) == 2
+    assert ldap.entries((tmp_path / "x.ldif").read_bytes().splitlines()) == 2
     text = "olcSuffix: dc=town\nolcDbDirectory: /var/lib/ld\n ap\n\nolcDbDirectory:: L3g=\n"
     assert ldap.elsewhere(text, "/var/tmp/x/db") == (
         "olcSuffix: dc=town\nolcDbDirectory: /var/tmp/x/db/0\n\nolcDbDirectory: /var/tmp/x/db/1\n",
@@ -143,10 +143,21 @@ def test_a_place_is_gone_with_all_that_ran_there() -> None:
     with pytest.raises(scratch.RestoreError, match="sh: exit 3 why"), scratch.scratch(ME) as place:
         server = place.serve("sleep", "98765.4")
         assert place.run("sh", "-c", "pwd; echo $HOME").split() == [place.folder, place.folder]
+        assert place.run("cat", stdin=b"x") == "x"
         place.run("sh", "-c", "echo why >&2; exit 3")
     assert server.returncode == -9
     assert not Path(place.folder).exists()
     assert not alive("98765.4")
+
+
+def test_nothing_is_read_but_a_file() -> None:
+    with scratch.scratch(ME) as place:
+        place.run("sh", "-c", "echo x > file; ln -s /etc/passwd link; mkfifo pipe")
+        with place.opened("file") as stream:
+            assert stream.read() == b"x\n"
+        for name, words in (("link", "Too many levels"), ("pipe", "is no file"), ("gone", "No such file")):
+            with pytest.raises(scratch.RestoreError, match=words):
+                place.opened(name)
 
 
 def test_what_does_not_end_is_ended_with_its_children() -> None:
