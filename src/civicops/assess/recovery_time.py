@@ -86,7 +86,8 @@ def proofs(drill: Told | None, moment: datetime) -> list[str]:
 
 def _database(one: dict[str, Any], when: str, by: str) -> str:
     took = f" in {lasting(one['seconds'])}" if one["seconds"] is not None else ""
-    rows = f"; {one['rows']:,.0f} rows, all equal" if one["rows"] is not None else ""
+    what = "entries" if one["kind"] == "ldap" else "rows"
+    rows = f"; {one['rows']:,.0f} {what}, all equal" if one["rows"] is not None else ""
     return f"the {brief(one['name'])} database was restored {when}{took}{by}{rows}"
 
 
