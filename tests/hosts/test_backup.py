@@ -686,6 +686,8 @@ def test_a_full_disk_of_the_server_is_told_and_harms_nothing(town: Town) -> None
     assert set(alarms(told(town, "vault"))) <= {"partial"}, "what was cut off is told, and is no harm"
     assert drill(town, "pc")[1]["outcome"] == "done"
     pc.run(f"rm {DATA}/new.bin")
+    backup(pc)
+    forget_changes(pc)
     accept = f"backup-server.pyz accept /etc/civicops/backup-server/{TOWN}/server.json pc"
     vault.run(f"python3 -I /var/lib/civicops/programs/{accept}")
     assert told(town, "vault")["alarms"] == []
