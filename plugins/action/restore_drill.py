@@ -25,6 +25,9 @@ class ActionModule(DocumentAction):
 
     def _body(self, text: str) -> Any:
         body = super()._body(text)
+        asked = (self._task.args.get("of") or {}).get("host")
+        if isinstance(body, dict) and body.get("of") != asked:
+            return "the answer names another host than the one that was to be restored"  # and so it proves nothing
         self._seen = body if isinstance(body, dict) else {}
         return body
 

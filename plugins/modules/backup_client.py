@@ -52,7 +52,7 @@ options:
     type: str
     required: true
   authority:
-    description: The certificate that the server's own is checked against, PEM.
+    description: The certificate that the server's own is checked against, PEM. Where it is empty what is there stays.
     type: str
     required: true
   paths:
@@ -205,6 +205,7 @@ from ansible_collections.civicops.town.plugins.module_utils._backup.config impor
 )
 from ansible_collections.civicops.town.plugins.module_utils._backup.place import Place, missing
 from ansible_collections.civicops.town.plugins.module_utils._backup.schedule import period_of
+from ansible_collections.civicops.town.plugins.module_utils._backup.serving import known_authority
 from ansible_collections.civicops.town.plugins.module_utils._baseline.files import HostError, look
 from ansible_collections.civicops.town.plugins.module_utils._host_info.context import CommandError
 from ansible_collections.civicops.town.plugins.module_utils._host_work import bundle
@@ -279,7 +280,7 @@ def _place(place: Place, params: Dict[str, Any]) -> int:
     place.folder(FOLDER, 0o700)
     place.file(f"{FOLDER}/{restic.REPOSITORY}", f"{address}\n".encode(), 0o600, secret=True)
     place.file(f"{FOLDER}/{restic.PASSWORD}", f"{params['repository_password']}\n".encode(), 0o600, secret=True)
-    place.file(f"{FOLDER}/{restic.AUTHORITY}", params["authority"].strip().encode() + b"\n", 0o644)
+    known_authority(place, f"{FOLDER}/{restic.AUTHORITY}", params["authority"], "authority: the backup server")
     excludes = "".join(f"{line}\n" for line in params["excludes"])
     if excludes:
         place.file(f"{FOLDER}/excludes", excludes.encode(), 0o600)

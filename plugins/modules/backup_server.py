@@ -102,7 +102,7 @@ options:
         type: int
         default: 8000
       authority:
-        description: What its certificate is checked against, PEM; empty in check mode where there is none yet.
+        description: What its certificate is checked against, PEM. Where it is empty what is there stays.
         type: str
         required: true
 requirements:
@@ -196,7 +196,7 @@ def _place(place: Place, params: Dict[str, Any]) -> str:
     if params["port"] < 1024:
         raise ConfigError(f"port: {params['port']} is one that only root may listen to; name one from 1024 on")
     clients = _clients(params)
-    period_of(params["prune_schedule"])
+    prune_late = 2 * period_of(params["prune_schedule"]) + 86400  # one may be let be, as a backup goes on
     if lacking := missing("systemctl", "restic", "rclone", "openssl", "htpasswd"):
         if place.check and lacking != "systemctl":
             place.touched.append(lacking)  # the packages are not there yet
@@ -227,6 +227,7 @@ def _place(place: Place, params: Dict[str, Any]) -> str:
         "secrets": f"{kept}/secrets",
         "certificate": f"{settings}/server.pem",
         "keep_within": params["keep_within"],
+        "prune_late": str(prune_late),
         **serving.second(place, params["copy"], clients, settings, kept),
         "clients": [{"name": one["name"], "late_after": one["late"]} for one in clients],
     }

@@ -616,6 +616,9 @@ def test_a_copy_that_is_not_made_is_told(town: Town) -> None:
     second.run(f"systemctl start civicops-restic-{TOWN}.service")
     copy(town)
     assert told(town, "vault")["alarms"] == []
+    with second.unreachable():
+        done = run(town, "--limit", "vault,second")
+    assert (done["hosts"]["vault"], done["hosts"]["second"]) == ("ok", "unreachable"), "the first needs it not"
     # Its repository is gone: that is no reason to make another, and to tell nobody.
     anew = f"systemctl restart civicops-restic-{TOWN}.service"  # rclone remembers what it has seen
     second.run(f"mv /srv/backup/{TOWN}/pc /root/gone; {anew}")
@@ -644,6 +647,8 @@ def test_a_machine_that_holds_nothing_restores_a_whole_host(town: Town) -> None:
         "mkdir -m 1777 drop; mkfifo pipe; touch 'a *[b]'"
     )
     backup(pc)
+    kept = "/var/lib/civicops/restored"
+    spare.run(f"mkdir -p {kept}/srv; touch {kept}/srv/left {kept}.drill")  # by a drill that was cut off
     done, body = drill(town, "spare")
     assert (done["exit_status"], done["hosts"]["spare"], body["outcome"]) == (0, "changed", "done"), body
     assert (body["of"], body["written"], body["manifest_from"]) == ("pc", True, "repository")

@@ -17,14 +17,15 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any, Dict
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean
 from . import restic
 from .config import without
 from .server_config import Client, Server
 from .witness import arrivals
-from .written import remembered, write
+from .written import alone, remembered, write
 
 STATE = "copy.json"
 LATE = 26 * 3600.0
@@ -43,35 +44,62 @@ def copy(server: Server) -> int:
     if not server.copy_to:
         sys.stderr.write("there is no second server: set backup_server_copy\n")
         return 2
-    place = os.path.join(server.state, STATE)
-    kept = remembered(place)
-    known = kept.get("clients") if kept.get("to") == server.copy_to else None
-    clients: Dict[str, Any] = dict(known) if isinstance(known, dict) else {}
-    told = {"to": server.copy_to, "ended_at": kept.get("ended_at"), "clients": clients}
+    with _memory(server) as told:
+        names = {client.name for client in server.clients}
+        for name in [name for name in told["clients"] if name not in names]:
+            del told["clients"][name]
+        for name in names:  # whose turn does not come, as the first copy of another takes days, is told too
+            told["clients"].setdefault(name, _nothing())
+    failed = False
     for client in server.clients:
-        before = clients.get(client.name)
-        clients[client.name] = _copied(server, client, dict(before) if isinstance(before, dict) else {})
-        write(place, json.dumps(told))
-        if why := clients[client.name]["why"]:
-            sys.stderr.write(f"ALARM {client.name} copy: {why}\n")
-    names = {client.name for client in server.clients}
-    write(place, json.dumps(dict(told, ended_at=time.time(), clients={n: clients[n] for n in clients if n in names})))
-    return 1 if any(clients[name]["why"] for name in names) else 0
+        with alone(server.busy(client), wait=False) as mine:
+            if not mine:
+                continue  # it is being pruned
+            before = remembered(os.path.join(server.state, STATE))["clients"].get(client.name, _nothing())
+            found = _copied(server, client, before)
+        with _memory(server) as told:
+            forgotten = client.name not in told["clients"]
+            told["clients"][client.name] = dict(_nothing(), why=found["why"]) if forgotten and found["why"] else found
+        if found["why"]:
+            failed = True
+            sys.stderr.write(f"ALARM {client.name} copy: {found['why']}\n")
+    with _memory(server) as told:
+        told["ended_at"] = time.time()
+    return 1 if failed else 0
 
 
 def forget(server: Server, client: str) -> None:
     """Somebody has looked at a copy that is gone: the next pass makes it anew."""
+    if server.copy_to:
+        with _memory(server) as told:
+            told["clients"].pop(client, None)
+
+
+@contextmanager
+def _memory(server: Server) -> Iterator[Dict[str, Any]]:
+    """What is known of each host's copy on this second server, to be changed; of another one nothing is kept."""
     place = os.path.join(server.state, STATE)
-    kept = remembered(place)
-    if isinstance(kept.get("clients"), dict) and kept["clients"].pop(client, None) is not None:
-        write(place, json.dumps(kept))
+    with alone(place + ".lock"):
+        kept = remembered(place)
+        clients = kept.get("clients") if kept.get("to") == server.copy_to else None
+        known = clients.items() if isinstance(clients, dict) else ()
+        told = {
+            "to": server.copy_to,
+            "ended_at": kept.get("ended_at"),
+            "clients": {name: {**_nothing(), **one} for name, one in known if isinstance(one, dict)},
+        }
+        yield told
+        write(place, json.dumps(told))
+
+
+def _nothing() -> Dict[str, Any]:
+    return {"copied_at": None, "newest": None, "snapshots": 0, "mark": "", "since": time.time(), "why": ""}
 
 
 def _copied(server: Server, client: Client, before: Dict[str, Any]) -> Dict[str, Any]:
     """What is known of one host's copy after a look at it."""
     now = time.time()
-    known: Dict[str, Any] = {"copied_at": None, "newest": None, "snapshots": 0, "mark": "", **before}
-    known.update(since=before.get("since") or now, why="")
+    known: Dict[str, Any] = dict(before, why="")
     try:
         there = arrivals(server.repository(client))
         if not there:

@@ -14,7 +14,6 @@ server.pyz accept CONFIG CLIENT
 from __future__ import annotations
 
 import calendar
-import fcntl
 import json
 import os
 import pwd
@@ -22,14 +21,13 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, ContextManager, Dict, List, Optional, Tuple
 
 from .._host_info.context import COMMAND_ENVIRONMENT, clean, utc
 from . import copies
 from .server_config import Client, Server
 from .witness import FUTURE, PARTIAL, Told, Witness, newest
-from .written import write
+from .written import alone, write
 
 STATUS, CYCLE, PRUNE, LOCK = "status.json", "cycle.json", "prune.json", "lock"
 METRICS = "backup.prom"
@@ -91,20 +89,32 @@ def prune(server: Server, more: List[str]) -> int:
     credentials would have all the others forgotten."""
     del more
     told: List[Told] = []
-    kept = _pruned(server)
+    kept = {client.name: _pruned(server).get(client.name) or _never() for client in server.clients}
+    _keep_pruned(server, kept)  # since when, also where this one is cut off
     with _alone(server), Witness(server.state, server.root) as witness:
         for client in server.clients:
             one = witness.look(client.name)
-            if one.snapshots and not [alarm for alarm in one.alarms if alarm["kind"] != PARTIAL]:
-                wrong, done = _prune(server, client, witness)
-                one = witness.look(client.name, pruned=True, keep=_seconds(server.keep_within))
-                last = utc(time.time()) if done else kept.get(client.name, {}).get("done")
-                kept[client.name] = {"at": utc(time.time()), "done": last, "alarms": wrong}
+            whole = not [alarm for alarm in one.alarms if alarm["kind"] != PARTIAL]
+            with alone(server.busy(client), wait=False) as mine:
+                if mine and one.snapshots and whole:
+                    wrong, done = _prune(server, client, witness)
+                    one = witness.look(client.name, pruned=True, keep=_seconds(server.keep_within))
+                    last = utc(time.time()) if done else kept[client.name].get("done")
+                    kept[client.name].update(at=utc(time.time()), done=last, alarms=wrong)
+                    _keep_pruned(server, kept)
+            if not one.snapshots:
+                kept[client.name] = _never()
             told.append(one)
-    names = {client.name for client in server.clients}
-    left = {name: one for name, one in kept.items() if name in names}
-    write(os.path.join(server.state, PRUNE), json.dumps({"clients": left}))
-    return max(_tell(server, told), 1 if any(one["alarms"] for one in left.values()) else 0)
+    _keep_pruned(server, kept)
+    return max(_tell(server, told), 1 if any(one["alarms"] for one in kept.values()) else 0)
+
+
+def _never() -> Dict[str, Any]:
+    return {"at": None, "done": None, "since": utc(time.time()), "alarms": []}
+
+
+def _keep_pruned(server: Server, kept: Dict[str, Any]) -> None:
+    write(os.path.join(server.state, PRUNE), json.dumps({"clients": kept}))
 
 
 def _pruned(server: Server) -> Dict[str, Any]:
@@ -267,12 +277,9 @@ def _seconds(text: str) -> float:
     return float(sum(int(number) * (3600 if unit == "h" else days[unit] * 86400) for number, unit in parts))
 
 
-@contextmanager
-def _alone(server: Server) -> Iterator[None]:
+def _alone(server: Server) -> ContextManager[bool]:
     """A cycle and a pruning never see each other's half."""
-    with open(os.path.join(server.state, LOCK), "w", encoding="ascii") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    return alone(os.path.join(server.state, LOCK))
 
 
 _VERBS: Dict[str, Any] = {"status": status, "cycle": cycle, "prune": prune, "copy": copy, "accept": accept}

@@ -34,6 +34,7 @@ class Server:
     certificate: str
     keep_within: str
     clients: Tuple[Client, ...]
+    prune_late: str = ""  # seconds after which a pruning is overdue
     copy_to: str = ""  # host:port of the server that has a second copy
     copy_authority: str = ""
 
@@ -48,6 +49,10 @@ class Server:
     def repository(self, client: Client) -> str:
         """The directory of a host's repository."""
         return os.path.join(self.root, client.name)
+
+    def busy(self, client: Client) -> str:
+        """The lock of who copies a host's repository, or prunes it: the other lets it be."""
+        return os.path.join(self.state, f"busy-{client.name}")
 
     def password(self, client: Client) -> str:
         """What a host's repository is encrypted with. Raises OSError."""

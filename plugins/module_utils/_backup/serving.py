@@ -80,12 +80,21 @@ def second(
     if not given:
         return {}
     authority = f"{settings}/copy.pem"
-    place.file(authority, given["authority"].encode())
+    known_authority(place, authority, given["authority"], "copy: the second server")
     place.folder(folder, 0o700)
     for name, password in wanted.items():
         repository(given["server"], given["port"], name, password)  # whether they can be used
         place.file(f"{folder}/{name}", f"{password}\n".encode(), 0o600, secret=True)
     return {"copy_to": f"{given['server']}:{given['port']}", "copy_authority": authority}
+
+
+def known_authority(place: Place, path: str, text: str, who: str) -> None:
+    """What a server's certificate is checked against; what is there stays where nothing is given, as it can't be
+    reached. Raises HostError where nothing is known of it."""
+    if text.strip():
+        place.file(path, text.strip().encode() + b"\n", 0o644)
+    elif not place.check and look(path) is None:
+        raise HostError(f"{who} has told nothing yet of its certificate: it is not set up, or can't be reached")
 
 
 def _hashed(name: str, password: str) -> str:

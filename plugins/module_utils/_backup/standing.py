@@ -267,6 +267,9 @@ def _server(town: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
         _alarm(alarms, printable(one.get("kind"), 40), one.get("text"))
     if (_seconds(told["looked_at"]) or 0) < time.time() - 3 * 3600:
         _alarm(alarms, "witness", "the repositories were not looked at for three hours")
+    for verb, what in (("cycle", "the repositories looked at"), ("prune", "old backups forgotten")):
+        if not _active(ServerUnits(town).job(verb, "timer")):
+            _alarm(alarms, "timer", f"the timer by which {what} is not on")
     told["serving"] = _active(f"civicops-restic-{town}.service")
     if not told["serving"]:
         _alarm(alarms, "serving", "the backup server does not run")
@@ -286,8 +289,7 @@ def _server(town: str, alarms: List[Dict[str, str]]) -> Dict[str, Any]:
     told["copy"] = _copy(folder, town, config, names, alarms)
     for name in names:
         told["clients"].append(_repository(name, status, cycle, alarms))
-        for one in _dicts(_dict(pruned.get(name)).get("alarms")):
-            _alarm(alarms, printable(one.get("kind"), 40), f"{name}: {one.get('text')}")
+        _pruning(name, _dict(pruned.get(name)), _prune_late(config), alarms)
     return told
 
 
@@ -299,13 +301,14 @@ def _copy(
     if not to:
         return None
     kept = _json(folder, copies.STATE, alarms)
+    began = os.stat(os.path.join(SERVERS, town, "server.json")).st_mtime
     if not _active(ServerUnits(town).job("copy", "timer")):
         _alarm(alarms, "copy", "the timer that brings backups to the second server is not on")
     told: Dict[str, Any] = {"to": printable(to), "ended_at": _moment(kept.get("ended_at")), "clients": []}
     known = _dict(kept.get("clients")) if kept.get("to") == to else {}
     for name in names:
         one = _dict(known.get(name))
-        since = one.get("copied_at") or one.get("since")
+        since = one.get("copied_at") or one.get("since") or began
         if one.get("why"):
             _alarm(alarms, "copy", f"{name}: {one['why']}")
         elif _number(since) and not time.time() - since <= copies.LATE:
@@ -319,6 +322,20 @@ def _copy(
             }
         )
     return told
+
+
+def _pruning(name: str, pruned: Dict[str, Any], late: Optional[float], alarms: List[Dict[str, str]]) -> None:
+    """What was wrong at the last pruning; and where none has come to its end: by a client's lock, or an early end."""
+    for one in _dicts(pruned.get("alarms")):
+        _alarm(alarms, printable(one.get("kind"), 40), f"{name}: {one.get('text')}")
+    since = _seconds(str(pruned.get("done") or pruned.get("since")))
+    if late and since is not None and time.time() - since > late:
+        _alarm(alarms, "prune", f"{name}: old backups were not forgotten since {utc(since)}")
+
+
+def _prune_late(config: Dict[str, Any]) -> Optional[float]:
+    text = str(config.get("prune_late"))
+    return float(text) if text.isdigit() else None
 
 
 def _moment(seconds: Any) -> Optional[str]:

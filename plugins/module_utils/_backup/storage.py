@@ -43,6 +43,8 @@ def _mount_of(path: str, found: Sequence[Mount]) -> Optional[Mount]:
 def _own(ctx: Context, here: Mount, base: Mount) -> Optional[bool]:
     if here.kind in IN_MEMORY or here.device_number == base.device_number or _pool(here) == _pool(base):
         return False
+    if here.kind.startswith("fuse") or (here.kind == "zfs") != (base.kind == "zfs"):
+        return None  # what is below these the kernel does not say
     if here.kind not in LOCAL:
         return True  # another machine's
     disks, system = _disks(ctx, here), _disks(ctx, base)

@@ -123,13 +123,12 @@ RestrictRealtime=yes
 """
 
 
-def copy_job(python: str, config: str, kept: str, prune: str) -> str:
+def copy_job(python: str, config: str, kept: str) -> str:
     """Brings what is new to the second server: by root, who may read everything and write below one directory."""
     return f"""{MARK}[Unit]
 Description=Bring backups to the second server
 Wants=network-online.target
 After=network-online.target
-Conflicts={prune}
 StartLimitIntervalSec=0
 
 [Service]
@@ -204,7 +203,7 @@ class ServerUnits:
             self.job("prune", "timer"): timer("When old backups go", prune_schedule, 600),
         }
         if server.copy_to:
-            found[self.job("copy")] = copy_job(python, config, server.state, self.job("prune"))
+            found[self.job("copy")] = copy_job(python, config, server.state)
             found[self.job("copy", "timer")] = timer("When backups go to the second server", "*-*-* *:30", 300)
         return found
 

@@ -10,11 +10,12 @@ modes, compared there, its databases restored into throw-away servers, the time 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
-import tempfile
 import time
+from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
 from . import drill, dumps, manifest, restic
@@ -23,7 +24,7 @@ from .drill import Compared, DrillError
 from .standing import printable
 
 SPARE = 256 << 20  # kept free besides what is restored
-_SECONDS = 24 * 3600.0
+_SECONDS = 4 * 3600.0
 # Where Go keeps what chmod(2) calls setuid, setgid and sticky: restic tells modes as Go has them.
 _BITS = ((1 << 23, 0o4000), (1 << 22, 0o2000), (1 << 20, 0o1000))
 _TYPES = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "symlink": stat.S_IFLNK}
@@ -36,16 +37,30 @@ def hold(of: Dict[str, Any], target: str) -> Dict[str, Any]:
     :raises DrillError: it could not be held.
     """
     began = time.monotonic()
-    if os.path.lexists(target):
+    ours, settings = f"{target}.drill", f"{target}.settings"
+    if os.path.lexists(ours):  # of a drill that was cut off: what it has left goes first
+        _remove(target, settings)
+    elif os.path.lexists(target):
         raise DrillError(f"target: {printable(target)} is there already; name a directory that is not")
-    os.makedirs(target, mode=0o700)
     try:
-        with tempfile.TemporaryDirectory(prefix="civicops-drill-") as settings:
-            return _held(of, target, settings, began)
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        os.close(os.open(ours, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        for folder in (target, settings):
+            os.mkdir(folder, mode=0o700)
+        return _held(of, target, settings, began)
     except (OSError, ValueError, KeyError, restic.ResticError) as error:
         raise DrillError(printable(f"no drill: {error}")) from error
     finally:
-        shutil.rmtree(target, ignore_errors=True)
+        _remove(target, settings)
+        os.unlink(ours)
+
+
+def _remove(target: str, settings: str) -> None:
+    """Another host's data and passwords don't stay. Raises DrillError where they do."""
+    for folder in (settings, target):
+        shutil.rmtree(folder, ignore_errors=True)
+        if os.path.lexists(folder):
+            raise DrillError(f"{printable(folder)} can't be removed: it holds another host's data, remove it by hand")
 
 
 def _held(of: Dict[str, Any], target: str, settings: str, began: float) -> Dict[str, Any]:
@@ -103,7 +118,7 @@ def _compared(known: manifest.Manifest, target: str) -> Compared:
     compared = Compared()
     for path, entry in known.items():
         try:
-            handle = os.open(target + path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(_inside(target, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             continue  # it is missing
         with open(handle, "rb") as stream:
@@ -120,7 +135,7 @@ def _odd(snapshot: str, settings: str, target: str) -> List[str]:
         if kind is None or not isinstance(node.get("path"), str):
             continue
         try:
-            info = os.lstat(target + node["path"])
+            info = os.lstat(_inside(target, node["path"]))
         except OSError:
             found.append(node["path"])
             continue
@@ -144,15 +159,28 @@ def _databases(target: str, compared: Compared) -> List[Dict[str, Any]]:
     for dump in config.dumps:
         path = os.path.join(KEPT, drill.DUMPS, dumps.file_of(dump))
         if compared.seen.get(path):
-            os.rename(target + path, os.path.join(target, dumps.file_of(dump)))
-    return drill.restored_databases(config, compared, target)
+            os.rename(_inside(target, path), os.path.join(target, dumps.file_of(dump)))
+    # By the databases' own users, whatever the host says of whom it has: it may be an attacker's.
+    plain = tuple(replace(dump, user="") for dump in config.dumps)
+    return drill.restored_databases(replace(config, dumps=plain), compared, target)
+
+
+def _inside(target: str, path: str) -> str:
+    """Where a path has come to, no link followed out of the target. Raises OSError."""
+    place = target + path
+    folder = os.path.dirname(place)
+    real = os.path.realpath(folder)
+    if ".." in path.split("/") or real != os.path.normpath(folder):
+        raise OSError(errno.ELOOP, "it leads elsewhere", printable(path))
+    return place
 
 
 def _config(target: str) -> Optional[Config]:
     """None where it was not among what is backed up."""
-    path = f"{target}{FOLDER}/{CONFIG}"
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(
+            _inside(target, f"{FOLDER}/{CONFIG}"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        )
     except OSError:
         return None
     with open(handle, encoding="utf-8") as stream:

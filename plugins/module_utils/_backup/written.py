@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from typing import Any, Dict
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator
 
 
 def write(place: str, text: str, mode: int = 0o600) -> None:
@@ -35,3 +37,15 @@ def remembered(place: str) -> Dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def alone(place: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock; whether it was got, where it is not waited for. The kernel frees it when its holder dies."""
+    with open(place, "w", encoding="ascii") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -25,6 +25,8 @@ SECRET = (
     "/etc/shadow", "/etc/gshadow", "/etc/security/opasswd", "/boot/grub", "/etc/ssh/ssh_host_", "/var/cache/debconf",
 )  # fmt: skip
 """Files that may hold secrets, and so are never shown."""
+UCF = "/var/lib/ucf/registry"
+"""Each package and a setting of its own that dpkg does not know: ucf(1)."""
 _UNIT_PROPERTIES = ("Id", "Names", "LoadState", "ActiveState", "UnitFileState")
 
 
@@ -358,11 +360,12 @@ class Host:
             self.command(command, 900.0)
         finally:
             self.forget()
-            self._keep_what_scripts_made(there)
             after = self.packages()
             more, less = sorted(after - before - set(install)), sorted(before - after - set(remove))
             if more or less:
                 self.journal({"op": "packages", "installed": more, "removed": less})
+            if after - before:
+                self._keep_what_scripts_made(there)
 
     def _settings(self) -> Set[str]:
         """Every regular file below /etc."""
@@ -376,18 +379,19 @@ class Host:
 
     def _keep_what_scripts_made(self, there: Set[str]) -> None:
         """Packages' scripts make settings that dpkg knows nothing of, and that stay when a package is purged (exim's
-        /etc/mailname): such a file goes with it."""
-        new = sorted(self._settings() - there)
-        if not new or self.point is None or not self.program("dpkg-query"):
-            return
-        dummy, output = self.run(["dpkg-query", "-S", *new])
-        known = {line.partition(": ")[2] for line in output.splitlines()}
-        for path in new:
-            if path not in known:
-                try:
+        /etc/mailname): such a file goes with it. Those of ucf(1) go by the package's own script."""
+        try:
+            ucf = {line.split()[-1] for line in (self.ctx.read_or(UCF, "") or "").splitlines() if line.strip()}
+            new = sorted(self._settings() - there - ucf)
+            if not new or self.point is None or not self.program("dpkg-query"):
+                return
+            dummy, output = self.run(["dpkg-query", "-S", *new], 60.0)
+            owned = {line.partition(": ")[2] for line in output.splitlines()}
+            for path in new:
+                if path not in owned:
                     self.point.made(path)
-                except HostError:
-                    continue  # a pipe, or too large for a setting
+        except (HostError, CommandError, OSError):
+            return  # then they stay, as they do when a package is purged by hand
 
     def change(self, paths: List[str], argv: List[str], seconds: float = 60.0) -> None:
         """Run a command that changes these files (and no others). Raises HostError, CommandError, OSError."""

@@ -42,6 +42,7 @@ class RestorePoint:
         self.folder = folder
         self.root = root
         self.booting = False
+        self._stayed = False  # packages that should have gone
         self.ops: List[Op] = []
         self._files: Dict[str, Op] = {}
         if os.path.exists(self._journal):
@@ -138,7 +139,9 @@ class RestorePoint:
                             done.back.append(name)
                         else:
                             done.left.append(name)
+                            self._stayed |= kinds == ("packages",)
                     except (OSError, HostError, CommandError, ValueError, KeyError) as error:
+                        self._stayed |= kinds == ("packages",)
                         done.failed.append(f"{name}: {error}"[:300])
         return done
 
@@ -163,7 +166,9 @@ class RestorePoint:
         now = look(op["path"], self.root)
         if now is None:
             return True
-        if not theirs and now.sha256 != op["sha256"]:
+        # Another package may have come since, and be using it.
+        owned = run_command(["dpkg-query", "-S", op["path"]], _SECONDS)[0] == 0
+        if owned or self._stayed or (not theirs and now.sha256 != op["sha256"]):
             return False
         take_away(op["path"], self.root)
         return True

@@ -63,7 +63,7 @@ def standings(ledger: Ledger, moment: datetime, inventory: Collection[str]) -> d
     latest = {host: entry for host, entry in ledger.latest(STATUS).items() if not inventory or host in inventory}
     if not latest:
         return {}
-    bodies, held = ledger.bodies(latest.values()), read_drills(ledger, moment)
+    bodies, held = ledger.bodies(latest.values()), read_drills(ledger, moment, inventory)
     found = {}
     for host, entry in latest.items():
         if entry.body in bodies:

@@ -120,7 +120,7 @@ def read_recovery(
     newest ones, which a report has read already."""
     status = _newest(ledger, "backup-status", moment - STALE)
     accounts = {host: _told(one.body, one.collected_at, moment - FACTS_STALE) for host, one in facts.items()}
-    drills = {host: one for host, one in read_drills(ledger, moment).items() if not one.by or one.by in inventory}
+    drills = read_drills(ledger, moment, inventory)
     hosts = {
         name: Host(
             name,
@@ -150,10 +150,10 @@ def _told(body: dict[str, Any], collected_at: str, since: datetime) -> Told:
     return Told(body, at, at < since)
 
 
-def read_drills(ledger: Ledger, moment: datetime) -> dict[str, Told]:
-    """The newest drill of each host's backup, whichever host has held it."""
+def read_drills(ledger: Ledger, moment: datetime, inventory: Collection[str] = ()) -> dict[str, Told]:
+    """The newest drill of each host's backup, whichever host of the inventory has held it; any, where that is empty."""
     found: dict[str, Told] = {}
-    looked_at = list(ledger.latest("drill").values())
+    looked_at = [entry for host, entry in ledger.latest("drill").items() if not inventory or host in inventory]
     for dummy in range(_BACK):
         bodies = ledger.bodies(looked_at)
         further: list[Entry] = []

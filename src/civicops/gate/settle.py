@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -83,9 +84,15 @@ def _outcomes(
         if outcome == "done" and not body.get("adopted") and at > moment(claim.until) + _POLLED_WITHIN:
             outcome = "overrun"
         whole = outcome in _WHOLE and not body.get("adopted")
-        seconds = (at - moment(claim.opened_at)).total_seconds() if whole else None
+        seconds = max((at - moment(claim.opened_at)).total_seconds() - _apart(body), 0.0) if whole else None
         found[entry.host] = Settlement(claim.id, outcome, seconds), at
     return found, going_on
+
+
+def _apart(body: dict[str, Any]) -> float:
+    """Seconds of the backup right before, which is none of the work: how long that takes is another matter."""
+    phases = body.get("phases")
+    return float(phases.get("backup", 0.0)) if isinstance(phases, dict) else 0.0
 
 
 def _tells(entry: Entry, claim: Claim) -> bool:

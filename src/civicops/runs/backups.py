@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,7 +13,7 @@ from civicops.assess.backups import DRILL_DUE, STATUS, Standing, drill_words, sh
 from civicops.ledger.store import Ledger
 from civicops.moments import moment, stamp
 from civicops.runs.looks import ELSEWHERE, EVERY, Look, ledger_mark, load, newest_of, save
-from civicops.state import TownState
+from civicops.state import TownState, locked
 from civicops.text import printable
 from civicops.town import Town
 
@@ -19,6 +21,8 @@ from civicops.town import Town
 _RAISED_AGAIN = timedelta(hours=6)
 # How often it is asked for the first backup, where nothing here shows that the ledger has changed.
 _FIRST = timedelta(days=1)
+# Seconds that another judgement is waited for.
+_PATIENCE = 30
 
 
 def tell_backups(town: Town, state: TownState, now: datetime) -> bool:
@@ -28,6 +32,23 @@ def tell_backups(town: Town, state: TownState, now: datetime) -> bool:
 
     :raises LedgerError: the ledger can't be read.
     """
+    with _alone(state):
+        return _tell(town, state, now)
+
+
+@contextmanager
+def _alone(state: TownState) -> Iterator[None]:
+    """A run's end and a scheduler's look, one after the other; whoever holds it up for too long is not waited for."""
+    for dummy in range(_PATIENCE):
+        with locked(state.directory() / "backups.lock") as alone:
+            if alone:
+                yield
+                return
+        time.sleep(1)
+    yield
+
+
+def _tell(town: Town, state: TownState, now: datetime) -> bool:
     before = load(state)
     mark = ledger_mark(state)
     with Ledger(town.id, state=state) as ledger:

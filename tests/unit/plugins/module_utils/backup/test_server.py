@@ -117,7 +117,7 @@ def test_whatever_restic_says_ends_nobody_elses_pruning(
     backed_up(config, monkeypatch)
     restic_says(monkeypatch, listing=listing)
     call(monkeypatch, "prune", config)
-    assert set(told(config, "prune.json")["clients"]) == {"pc"}
+    assert told(config, "prune.json")["clients"]["new"]["done"] is None
     assert set(told(config, "cycle.json")["clients"]) == {"pc", "new"}
 
 
@@ -140,8 +140,8 @@ def test_a_backup_that_is_being_made_is_let_be(config: Path, monkeypatch: pytest
     backed_up(config, monkeypatch)
     restic_says(monkeypatch, listing="[]", refusal="repository is already locked by PID 1 on pc")
     call(monkeypatch, "prune", config)
-    [one] = told(config, "prune.json")["clients"].values()
-    assert (one["done"], one["alarms"]) == (None, [])
+    one = told(config, "prune.json")["clients"]["pc"]
+    assert (one["done"], one["alarms"], bool(one["since"])) == (None, [], True), "it is told once it takes too long"
 
 
 def test_a_pruning_that_fails_is_told_and_one_that_was_cut_off_is_no_theft(

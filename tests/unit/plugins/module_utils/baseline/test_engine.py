@@ -214,16 +214,29 @@ def test_all_of_it_comes_back_byte_by_byte(root: Path) -> None:
     assert tree(root) == before
 
 
-def test_what_a_packages_script_has_made_goes_with_it_unless_somebody_has_changed_it(root: Path) -> None:
+@pytest.mark.parametrize("purged", [True, False])
+def test_what_a_packages_script_has_made_goes_with_it_unless_somebody_has_changed_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch, purged: bool
+) -> None:
+    def command(argv: list[str], seconds: float) -> tuple[int, bytes]:
+        if argv[0] == "dpkg-query":
+            return (0 if argv[-1] == "/etc/taken" else 1), b""
+        return (0 if purged or argv[0] != "apt-get" else 100), b""
+
+    monkeypatch.setattr(restore, "run_command", command)
     point = RestorePoint(str(root.parent / "point"), str(root))
     (root.parent / "point").mkdir(exist_ok=True)
-    for name in ("mailname", "aliases"):
+    point.add({"op": "packages", "installed": ["exim4"], "removed": []})
+    for name in ("mailname", "aliases", "taken"):
         (root / "etc" / name).write_text("by a script")
         point.made(f"/etc/{name}")
     (root / "etc/aliases").write_text("by an administrator")
     undone = RestorePoint(point.folder, str(root)).undo()
-    assert (undone.back, undone.left) == (["/etc/mailname"], ["/etc/aliases"])
-    assert not (root / "etc/mailname").exists()
+    back = ["exim4", "/etc/mailname"] if purged else []
+    assert undone.back == back
+    assert set(undone.left) == {"/etc/aliases", "/etc/taken"} | (set() if purged else {"/etc/mailname"})
+    assert bool(undone.failed) != purged
+    assert (root / "etc/mailname").exists() != purged
 
 
 def test_somebody_elses_later_change_is_left_and_told(root: Path) -> None:

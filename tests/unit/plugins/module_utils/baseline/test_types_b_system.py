@@ -110,7 +110,8 @@ def test_settings_that_scripts_make_are_known_and_dpkgs_own_are_its(bed: Bed) ->
     install = apt.install
 
     def with_scripts(argv: list[str]) -> str:
-        for path in ("/etc/mailname", "/etc/exim4/exim4.conf", "/etc/old"):
+        bed.put("/var/lib/ucf/registry", "exim4-config /etc/exim4/by-ucf\n")
+        for path in ("/etc/mailname", "/etc/exim4/exim4.conf", "/etc/exim4/by-ucf", "/etc/old"):
             bed.put(path, "made")
         return install(argv)
 
