@@ -324,9 +324,16 @@ class Days:
         self.outcome.prunings += 1
         script = f"cd /srv/backup/{TOWN}; find . -path '*/snapshots/*' | sort"
         before = self.vault.run(script).stdout
-        done = self.vault.run(f"systemctl start civicops-backup-prune-{TOWN}", timeout=300, check=False)
-        if done.returncode or self.vault.run(script).stdout != before:
-            self.outcome.broken.append(f"{where}: the pruning has failed, or taken a young snapshot")
+        begun = self.vault.run("date -u +%Y-%m-%dT%H:%M:%SZ").stdout.strip()
+        unit = f"civicops-backup-prune-{TOWN}"
+        # systemctl calls it cancelled, as the server that comes back conflicts with it: what it has done tells.
+        self.vault.run(f"systemctl start {unit}", timeout=300, check=False)
+        told = json.loads(self.vault.run(f"cat /var/lib/civicops/backup-server/{TOWN}/prune.json").stdout)["clients"]
+        if not all((one["done"] or "") >= begun and not one["alarms"] for one in told.values()):
+            self.outcome.broken.append(f"{where}: the pruning has not come to its end: {told}")
+        if self.vault.run(script).stdout != before:
+            self.outcome.broken.append(f"{where}: the pruning has taken a young snapshot")
+        self.vault.run(f"for _ in $(seq 50); do systemctl -q is-active civicops-restic-{TOWN} && exit; sleep 0.1; done")
 
     def drill(self, where: str) -> None:
         """What was saved comes back."""
