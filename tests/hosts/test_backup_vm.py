@@ -8,7 +8,6 @@ import pytest
 
 from tests.hosts.backups import SMALL, TOWN, VARS, alarms, backup, cycle, drill, run, told
 from tests.hosts.conftest import MakeTown
-from tests.hosts.nights import ask_ledger
 from tests.hosts.town import Spec
 from tests.hosts.vm import Vm, wanted
 
@@ -35,6 +34,7 @@ def test_a_clock_that_is_wrong_is_told_and_has_nothing_forgotten(vm: Vm, make_to
     vault = town.host("vault")
     backup(vm)
     backup(vm)
+    cycle(town)
     assert (told(town, "vm1")["alarms"], told(town, "vault")["alarms"]) == ([], [])
 
     vm.run("date -s '+3 days'")
@@ -44,12 +44,10 @@ def test_a_clock_that_is_wrong_is_told_and_has_nothing_forgotten(vm: Vm, make_to
     assert "says that it is of" in alarms(told(town, "vault"))["snapshot"]
     count = f"ls /srv/backup/{TOWN}/vm1/snapshots | wc -l"
     assert vault.run(count).stdout == "6\n", "three backups with their lists, and nothing is forgotten"
-    done = run(town)
-    page = town.controller.civicops("report", TOWN).stdout
-    assert "backups want a look on" in page
-    assert "vm1" in page
-    told_time = next(one["host_time"] for one in ask_ledger(town, "backup-status") if one["run"] == done["run"])
-    assert told_time
+    run(town)
+    assert "backups want a look on" in town.controller.civicops("report", TOWN).stdout
+    [page] = town.state.glob(f"{TOWN}/reports/*.html")
+    assert "days ahead of ours" in page.read_text() or "72 h ahead of ours" in page.read_text()
 
     vm.run("date -s '-3 days'")
     assert "clock" in alarms(told(town, "vm1")), "its last complete backup is yet to come"
@@ -57,7 +55,7 @@ def test_a_clock_that_is_wrong_is_told_and_has_nothing_forgotten(vm: Vm, make_to
     assert told(town, "vm1")["alarms"] == []
     accept = f"backup-server.pyz accept /etc/civicops/backup-server/{TOWN}/server.json vm1"
     vault.run(f"python3 -I /var/lib/civicops/programs/{accept}")
-    vault.run(f"systemctl start civicops-backup-prune-{TOWN}.service", timeout=120)
+    vault.run(f"systemctl start civicops-backup-prune-{TOWN}.service", check=False, timeout=120)
     assert told(town, "vault")["alarms"] == []
     assert drill(town, "vm1")[1]["outcome"] == "done"
 
