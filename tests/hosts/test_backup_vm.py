@@ -66,6 +66,10 @@ def test_a_clock_that_is_wrong_is_told_and_has_nothing_forgotten(vm: Vm, make_to
     )
     vm.run("date -s '-2 years'")
     vm.run("date -s '-2 days'")
-    backup(vm)
+    backup(vm, good=False)
+    assert "not yet valid" in alarms(told(town, "vm1"))["server"], "and now for one that is not valid yet"
     cycle(town)
     assert "late" not in alarms(told(town, "vault")), "the server judges by its own clock"
+    vm.run("date -s '+2 days'")
+    backup(vm)
+    assert told(town, "vm1")["alarms"] == []
