@@ -43,6 +43,7 @@ MORE = {
     "second": Spec(updates=True, groups=("backup_copy",)),
     "spare": Spec(updates=True, groups=("restore_target",), vars={"restore_drill_of": "pc"}),
 }
+SETTINGS = "/etc/civicops/backup-server"
 KINDS = ("secrets", "copy")
 ASKED = ("vault", "second", *CLIENTS)
 
@@ -138,6 +139,33 @@ def test_an_attacker_with_root_on_a_client_deletes_nothing_and_sees_nobody_elses
     assert set(before) - set(left) - {path for path in before if path.startswith("./locks/")} == set()
     cycle(town)
     assert told(town, "vault")["alarms"] == []
+
+
+def test_another_towns_backups_on_the_same_server_are_closed(town: Town) -> None:
+    """Each town has a user, a directory and a port of its own there; a host's password opens none of another's."""
+    pc, vault = town.host("pc"), town.host("vault")
+    theirs = {"server_password": "theirs-to-the-server-0123456789", "repository_password": "theirs-of-it-0123456789"}
+    options = {
+        "town": "mudville",
+        "port": 8001,
+        "names": [vault.address],
+        "clients": [{"name": "pc", "schedule": "*-*-* 01:00", **theirs}],
+    }
+    town.controller.ansible("vault", "-m", "civicops.town.backup_server", "-a", json.dumps(options), timeout=120)
+    vault.run("runuser -u backup-mudville -- install -D /dev/null /srv/backup/mudville/pc/config")
+    pc.run("cd /etc/civicops/backup; cp -a repository kept; sed -i s/:8000/:8001/ repository; cp server.pem own.pem")
+    pc.run("cat > /etc/civicops/backup/server.pem", stdin=vault.read(f"{SETTINGS}/mudville/authority.pem").decode())
+    try:
+        for method, path in (("GET", "/pc/config"), ("POST", "/pc/data/" + "0" * 64), ("DELETE", "/pc/config")):
+            assert curl(pc, method, path, *(["x"] if method == "POST" else [])) == "401"
+        code, said = restic(pc, "snapshots")
+        assert (code != 0, "401" in said) == (True, True), said
+    finally:
+        pc.run("cd /etc/civicops/backup; mv kept repository; mv own.pem server.pem")
+    for ours, folder in ((TOWN, "mudville"), ("mudville", TOWN)):
+        for place in (f"/srv/backup/{folder}/pc/config", f"{SETTINGS}/{folder}/server.key"):
+            assert vault.run(f"runuser -u backup-{ours} -- cat {place}", check=False).returncode != 0
+    vault.run("systemctl disable --now civicops-restic-mudville 'civicops-backup-*-mudville.timer'", check=False)
 
 
 def test_a_date_in_the_future_has_nothing_forgotten(town: Town) -> None:
@@ -463,6 +491,7 @@ def test_a_directory_is_dumped_loaded_elsewhere_and_counted(town: Town) -> None:
 
 def test_a_tree_that_somebody_encrypts_is_told_and_its_canary_too(town: Town) -> None:
     pc = town.host("pc")
+    pc.run(f"cd {DATA}; for number in $(seq 301 1000); do echo letter $number > letter-$number.txt; done")
     backup(pc)
     pc.run(f"cd {DATA}; for one in *; do head -c 64 /dev/urandom > $one.locked; rm $one; done; echo x >> {CANARY}")
     backup(pc)
