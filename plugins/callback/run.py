@@ -114,6 +114,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         host = result._host.get_name()
+        if result._task.delegate_to and result._task.ignore_unreachable:
+            return  # another host was asked for something, and this one goes on without it
         self._unreachable.add(host)
         self._contact(host, "unreachable", result)
 
