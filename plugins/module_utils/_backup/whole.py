@@ -10,7 +10,6 @@ modes, compared there, its databases restored into throw-away servers, the time 
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
@@ -118,7 +117,7 @@ def _compared(known: manifest.Manifest, target: str) -> Compared:
     compared = Compared()
     for path, entry in known.items():
         try:
-            handle = os.open(_inside(target, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(drill.inside(target, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             continue  # it is missing
         with open(handle, "rb") as stream:
@@ -135,7 +134,7 @@ def _odd(snapshot: str, settings: str, target: str) -> List[str]:
         if kind is None or not isinstance(node.get("path"), str):
             continue
         try:
-            info = os.lstat(_inside(target, node["path"]))
+            info = os.lstat(drill.inside(target, node["path"]))
         except OSError:
             found.append(node["path"])
             continue
@@ -159,27 +158,17 @@ def _databases(target: str, compared: Compared) -> List[Dict[str, Any]]:
     for dump in config.dumps:
         path = os.path.join(KEPT, drill.DUMPS, dumps.file_of(dump))
         if compared.seen.get(path):
-            os.rename(_inside(target, path), os.path.join(target, dumps.file_of(dump)))
+            os.rename(drill.inside(target, path), os.path.join(target, dumps.file_of(dump)))
     # By the databases' own users, whatever the host says of whom it has: it may be an attacker's.
     plain = tuple(replace(dump, user="") for dump in config.dumps)
     return drill.restored_databases(replace(config, dumps=plain), compared, target)
-
-
-def _inside(target: str, path: str) -> str:
-    """Where a path has come to, no link followed out of the target. Raises OSError."""
-    place = target + path
-    folder = os.path.dirname(place)
-    real = os.path.realpath(folder)
-    if ".." in path.split("/") or real != os.path.normpath(folder):
-        raise OSError(errno.ELOOP, "it leads elsewhere", printable(path))
-    return place
 
 
 def _config(target: str) -> Optional[Config]:
     """None where it was not among what is backed up."""
     try:
         handle = os.open(
-            _inside(target, f"{FOLDER}/{CONFIG}"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            drill.inside(target, f"{FOLDER}/{CONFIG}"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         )
     except OSError:
         return None
