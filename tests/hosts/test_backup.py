@@ -44,6 +44,7 @@ MORE = {
     "spare": Spec(updates=True, groups=("restore_target",), vars={"restore_drill_of": "pc"}),
 }
 SETTINGS = "/etc/civicops/backup-server"
+LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes a minute: set CIVICOPS_LONG=1")
 KINDS = ("secrets", "copy")
 ASKED = ("vault", "second", *CLIENTS)
 
@@ -251,6 +252,7 @@ def test_a_dump_that_shrinks_is_told_until_somebody_accepts_it(town: Town) -> No
     assert told(town, "pc")["alarms"] == []
 
 
+@LONG
 def test_a_file_system_that_is_left_out_is_told_unless_it_is_on_purpose(town: Town) -> None:
     old = town.host("old")
     old.run(f"echo x > {SHARE}/letter")
@@ -332,7 +334,7 @@ def test_a_drill_finds_what_was_damaged(town: Town) -> None:
     assert drill(town, "pc")[1]["outcome"] == "done"
 
 
-@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="installs a server: set CIVICOPS_LONG=1")
+@LONG
 def test_postgresql_is_dumped_restored_into_a_throw_away_server_and_counted(town: Town) -> None:
     pc = town.host("pc")
     pc.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q postgresql >/dev/null", timeout=300)
@@ -381,7 +383,7 @@ def put_back(host: Host, program: str) -> None:
     host.run(f"test ! -e {program}.real || mv -f {program}.real {program}")
 
 
-@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="installs a server: set CIVICOPS_LONG=1")
+@LONG
 def test_mariadb_is_dumped_restored_and_counted_table_by_table(town: Town) -> None:
     pc, tool = town.host("pc"), "/usr/bin/mysqldump"
     pc.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q mariadb-server >/dev/null", timeout=600)
@@ -433,7 +435,7 @@ def test_mariadb_is_dumped_restored_and_counted_table_by_table(town: Town) -> No
     assert told(town, "pc")["alarms"] == []
 
 
-@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="installs a server: set CIVICOPS_LONG=1")
+@LONG
 def test_a_directory_is_dumped_loaded_elsewhere_and_counted(town: Town) -> None:
     pc, tool = town.host("pc"), "/usr/sbin/slapcat"
     answers = "slapd slapd/domain string town.example\nslapd shared/organization string town\n"
@@ -706,6 +708,7 @@ def test_a_printed_password_is_known_to_be_the_one_in_use(town: Town) -> None:
     assert "escrow" not in alarms(documents["pc"])
 
 
+@LONG
 def test_a_full_disk_of_the_server_is_told_and_harms_nothing(town: Town) -> None:
     pc, vault = town.host("pc"), town.host("vault")
     vault.run("cat /dev/zero > /srv/backup/ballast", check=False)
@@ -727,6 +730,7 @@ def test_a_full_disk_of_the_server_is_told_and_harms_nothing(town: Town) -> None
     assert told(town, "vault")["alarms"] == []
 
 
+@LONG
 def test_a_certificate_that_has_ended_is_told_and_mended_by_the_job(town: Town) -> None:
     pc, vault = town.host("pc"), town.host("vault")
     folder = f"/etc/civicops/backup-server/{TOWN}"
