@@ -68,8 +68,8 @@ def run(options: Options) -> Section:
     ]
     return Section(
         [
-            f"{FILES:,} files with {size / 1e6:.0f} MB; a drill restores all of them where there is room, as here, compares "
-            "each with the hash of its day, and removes them. By hand they are restored and hashed.",
+            f"{FILES:,} files with {size / 1e6:.0f} MB; a drill restores all of them where there is room, as here, "
+            "compares each with the hash of its day, and removes them. By hand they are restored and hashed.",
             f"{REPOSITORIES:,} repositories with {SNAPSHOTS} snapshots each: ours reads names and times, without any "
             f"password. One question of restic's, to one repository on the same disk, took {asked:.2f} s.",
             f"Freshness: {TIMES} backups, each from the snapshot's coming to the figure for Prometheus.",
