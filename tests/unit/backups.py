@@ -43,7 +43,7 @@ CLIENT = {
 SERVER = {"town": "riverton", "clients": [], "certificate": None, "free_bytes": 1, "serving": True, "looked_at": None}
 
 
-DRILL = {
+DRILL: dict[str, Any] = {
     "outcome": "done",
     "reason": "",
     "host_time": None,

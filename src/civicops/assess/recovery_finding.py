@@ -6,6 +6,7 @@ too long ago. Bad news stays.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
@@ -37,7 +38,7 @@ class Evidence:
     """Where it is another than the finding's own."""
 
 
-class Finding:
+class Finding(ABC):
     """One thing that may be wrong, of any host or system."""
 
     id: ClassVar[str]
@@ -47,9 +48,9 @@ class Finding:
     remedy: ClassVar[str]
     effort: ClassVar[Effort]
 
+    @abstractmethod
     def look(self, town: Recovery) -> Iterable[Evidence]:
         """What there is to say of it in a town."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

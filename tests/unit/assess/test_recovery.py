@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit import backups
 
 from civicops.assess.recovery import FINDINGS, judge
 from civicops.assess.recovery_known import FACTS_STALE, STALE, TESTED, Host, Recovery, Told
@@ -72,25 +73,11 @@ SERVER = {
     "storage": {"filesystem": "ext4", "own": True, "size_bytes": 1 << 40},
     "domain": None,
 }
-DRILL = {
-    "outcome": "done",
-    "reason": "",
-    "host_time": None,
-    "snapshot": "ab" * 32,
-    "snapshot_time": "",
-    "newest_known": True,
-    "manifest_from": "host",
-    "manifest_sha256": "cd" * 32,
-    "everything": True,
-    "turn": None,
+DRILL: dict[str, Any] = backups.DRILL | {
     "files": {"compared": 8325, "equal": 8325, "different": 0, "missing": 0, "without_hash": 0, "examples": []},
     "bytes": 5 << 30,
     "restore_seconds": 600,
-    "took_seconds": 900,
-    "databases": [
-        {"name": "payroll", "kind": "postgresql", "outcome": "restored", "tables": 3, "rows": 412331}
-        | {"seconds": 840, "reason": ""}
-    ],
+    "databases": [backups.DRILL["databases"][0] | {"seconds": 840}],
 }
 KEY = {"type": "ssh-ed25519", "bits": 256, "comment": None, "options": []}
 
@@ -220,7 +207,7 @@ def both(*changes: Change) -> Change:
 PC = ("pc", "status", "client")
 VAULT = ("vault", "status", "server")
 DUMPS = both(
-    at(*PC, "last", value=RUN | {"dumps": [RUN["dumps"][0] | {"kind": "sqlite"}]}),  # type: ignore[index]
+    at(*PC, "last", value=RUN | {"dumps": [RUN["dumps"][0] | {"kind": "sqlite"}]}),
     at(*PC, "complete", value=RUN | {"dumps": []}),
 )
 SAME_KEY = at("vault", "facts", "ssh", "authorized_keys", value=[KEY | {"sha256": f"{'pc':A<43}", "user": "adm-vault"}])
