@@ -1,0 +1,165 @@
+"""What is known of a kind of network device: data, one file for each in `platforms/`, named as in `netmiko_platform`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+PLATFORMS = Path(__file__).with_name("platforms")
+
+# What a command's answer tells, by the parts of a device-facts document that it fills.
+About = Literal["system", "inventory", "stack", "interfaces", "addresses", "neighbours", "power", "temperature", "poe"]
+# What is judged from a configuration alone: each an expression that some line of it matches.
+Sign = Literal["telnet", "http", "https", "default_community", "time", "log"]
+
+
+class PlatformError(Exception):
+    """A platform's file is not as it should be, or there is none of that name; the message says which and why."""
+
+
+def _compiles(expression: str) -> str:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return expression
+
+
+Regex = Annotated[str, AfterValidator(_compiles)]
+"""A Python regular expression, searched for in one line, with `(?m)` for `^` and `$` where it is applied to more."""
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Command(_Data):
+    """A question about what the device is. A device that refuses it is asked nothing else instead; that is told."""
+
+    command: str
+    about: About = "system"
+    template: str | None = None
+    """The command's name in ntc-templates, where that is not the command itself."""
+    patterns: Mapping[str, Regex] = {}
+    """Where ntc-templates knows nothing: fields, each with an expression whose first group is its value."""
+    shown: bool = False
+    """Whether the answer stands above the configuration in git, as comments: what it says seldom changes by itself."""
+    drop: tuple[Regex, ...] = ()
+    """Lines of a shown answer that are left out: clocks, counters, loads."""
+
+
+class Config(_Data):
+    """How a configuration is asked for, and how a whole one looks."""
+
+    command: str
+    begins: Regex | None = None
+    """The first line that is kept; what stands above it is the device's talk."""
+    ends: Regex | None = None
+    """The last line that is not blank. None: the device ends its configuration with nothing of its own."""
+
+
+class Block(_Data):
+    """A secret of several lines: everything from `begins` to `ends`, both of which stay."""
+
+    begins: Regex
+    ends: Regex
+
+
+class Platform(_Data):
+    """A kind of network device."""
+
+    id: str
+    title: str
+    vendor: str
+    driver: str
+    """netmiko's device type, whose class logs in and sets the session up."""
+    aliases: tuple[str, ...] = ()
+    """More values of `netmiko_platform` that mean this one."""
+    recordings: tuple[str, ...] = ()
+    """Real devices, model and software, whose recorded sessions it was tested with. None: it is untested."""
+    templates: str | None = None
+    """The platform's name in ntc-templates."""
+    comment: str = "! "
+    """What a comment begins with in its configurations."""
+    line_end: str = "\n"
+    """What ends a line that is sent to it."""
+    enable: bool = False
+    """Whether it shows its configuration in privileged mode alone."""
+    prepare: tuple[str, ...] = ()
+    """Commands that set the session up, beside those of netmiko's driver. None of them may change the device."""
+    pager: Regex | None = None
+    """What it shows where it waits for a key before the next page."""
+    pager_key: str = " "
+    refused: Regex = r"(?i)^\s*(%|\^|error:|invalid (input|command)|unknown command|syntax error|command (fail|not ))"
+    """A line of an answer that says that it does not know the command or does not allow it."""
+    running: Config
+    startup: Config | None = None
+    facts: tuple[Command, ...] = ()
+    secrets: tuple[Regex, ...] = ()
+    """Lines with secrets. Each group named `secret`, `secret2` ... is replaced by its fingerprint."""
+    unstable: tuple[Regex, ...] = ()
+    """The same, for secrets that the device encrypts anew each time it shows them: these get no fingerprint."""
+    blocks: tuple[Block, ...] = ()
+    unstable_blocks: tuple[Block, ...] = ()
+    volatile: tuple[Regex, ...] = ()
+    """Lines that change though nobody changed the configuration; left out of git."""
+    significant: Mapping[str, Regex] = {}
+    """What a change is called that touches such a line, as in "users" or "access lists"."""
+    section: Regex | None = None
+    """A line that opens a section, such as an interface: the changes below it are told by its name."""
+    signs: Mapping[Sign, Regex | None] = {}
+    """What is judged from the configuration; a sign that is not here is unknown for this platform."""
+    restore: str
+    """The documented way back: what a person does with the kept configuration."""
+
+    @property
+    def tested(self) -> bool:
+        return bool(self.recordings)
+
+
+@cache
+def platforms() -> Mapping[str, Platform]:
+    """All platforms by their id.
+
+    :raises PlatformError: a file is not as it should be.
+    """
+    return {path.stem: _read(path) for path in sorted(PLATFORMS.glob("*.yml"))}
+
+
+@cache
+def _names() -> Mapping[str, Platform]:
+    named = {name: platform for platform in platforms().values() for name in platform.aliases}
+    return named | dict(platforms())
+
+
+def find(name: str) -> tuple[Platform, bool]:
+    """The platform that a `netmiko_platform` names, and whether it is reached by telnet (`_telnet` at its end).
+
+    :raises PlatformError: there is none of that name; the message lists those that there are.
+    """
+    telnet = name.endswith("_telnet")
+    found = _names().get(name.removesuffix("_telnet"))
+    if found is None:
+        raise PlatformError(
+            f"netmiko_platform {name[:60]!r} is none that is known here; there are: {', '.join(platforms())} "
+            "(each with _telnet where there is no SSH)"
+        )
+    return found, telnet
+
+
+def _read(path: Path) -> Platform:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Platform(id=path.stem, **data)
+    except (yaml.YAMLError, TypeError, OSError) as error:
+        raise PlatformError(f"{path.name}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise PlatformError(f"{path.name}: {place}: {first['msg']}") from error
