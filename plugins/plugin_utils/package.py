@@ -9,7 +9,16 @@ import sys
 
 from ansible.errors import AnsibleActionFail
 
-__all__ = ["missing", "require", "require_for_gate", "spool", "state", "text", "waivers"]
+__all__ = [
+    "missing",
+    "require",
+    "require_for_devices",
+    "require_for_gate",
+    "spool",
+    "state",
+    "text",
+    "waivers",
+]
 
 try:
     from civicops import state, text
@@ -41,3 +50,9 @@ def require_for_gate() -> None:
     """Raise AnsibleActionFail where the package is missing: without it nothing may be opened."""
     if (remedy := missing()) is not None:
         raise AnsibleActionFail(f"nothing is opened: {remedy}")
+
+
+def require_for_devices() -> None:
+    """Raise AnsibleActionFail where the package is missing: it is what asks network devices."""
+    if (remedy := missing()) is not None:
+        raise AnsibleActionFail(f"no device is asked: {remedy}")

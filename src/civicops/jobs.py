@@ -122,6 +122,14 @@ _TABLE = (
         timeout=timedelta(hours=8),
         answers=("drill",),
     ),
+    Job(
+        "network",
+        "civicops.town.network_backup",
+        changes_hosts=False,
+        disturbs_users=False,
+        timeout=timedelta(hours=2),
+        answers=("device-config",),
+    ),
     # Changes nothing but stands for what does: it rehearses windows, rings, halts and alerts.
     Job(
         "wait",

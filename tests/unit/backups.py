@@ -104,3 +104,29 @@ def append(ledger: Ledger, kind: str, host: str, body: dict[str, Any], age: time
         body=body,
     )
     ledger.append([document])
+
+
+CONFIG: dict[str, Any] = {
+    "outcome": "whole",
+    "reason": "",
+    "platform": "cisco_ios",
+    "tested": True,
+    "transport": "ssh",
+    "sha256": "ab" * 32,
+    "bytes": 5000,
+    "lines": 200,
+    "changed": False,
+    "words": "",
+    "added": 0,
+    "removed": 0,
+    "commit": "cd" * 20,
+    "whole_at": "2026-11-30T11:00:00Z",
+    "changed_at": "2026-11-01T11:00:00Z",
+    "unsaved": False,
+    "signs": {"telnet": False, "http": False, "https": None, "default_community": False, "time": True, "log": True},
+    "seconds": 2.5,
+}
+
+
+def put_config(ledger: Ledger, device: str, *, age: timedelta = timedelta(hours=1), **more: Any) -> None:
+    append(ledger, "device-config", device, CONFIG | more, age)

@@ -57,6 +57,8 @@ class Settings:
     telnet: bool = False
     enable_secret: str | None = field(default=None, repr=False)
     host_key_checking: bool = True
+    accept_new: bool = False
+    """Whether the key of an address that is not in `known_hosts` is taken into it. A changed one never is."""
     jump: Login | None = None
     connect_timeout: float = 15
     command_timeout: float = 60

@@ -1,4 +1,4 @@
-"""What is known of a kind of network device: data, one file for each in `platforms/`, named as in `netmiko_platform`."""
+"""What is known of a kind of network device: data, a file for each in `platforms/`, named as in `netmiko_platform`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Command(_Data):
     template: str | None = None
     """The command's name in ntc-templates, where that is not the command itself."""
     patterns: Mapping[str, Regex] = {}
-    """Where ntc-templates knows nothing: fields, each with an expression whose first group is its value."""
+    """Where ntc-templates knows nothing: fields, each with an expression whose first group is its value. `^` and `$`
+    are the ends of a line."""
+    rows: Regex | None = None
+    """The same for a table: each match is a row, its named groups are the fields."""
     shown: bool = False
     """Whether the answer stands above the configuration in git, as comments: what it says seldom changes by itself."""
     drop: tuple[Regex, ...] = ()

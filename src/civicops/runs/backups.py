@@ -1,4 +1,5 @@
-"""What people are told of backups: by each host's newest documents, after a run and whenever time has made one late."""
+"""What people are told of backups, of hosts and of network devices' configurations: by each one's newest documents,
+after a run and whenever time has made one late."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 
 from civicops.alerts import Notice, raise_notice
 from civicops.assess.backups import DRILL_DUE, STATUS, Standing, drill_words, shown, standings
+from civicops.assess.devices import Device, devices
 from civicops.ledger.store import Ledger
 from civicops.moments import moment, stamp
 from civicops.runs.looks import ELSEWHERE, EVERY, Look, ledger_mark, load, newest_of, save
@@ -53,10 +55,15 @@ def _tell(town: Town, state: TownState, now: datetime) -> bool:
     mark = ledger_mark(state)
     with Ledger(town.id, state=state) as ledger:
         newest = newest_of(ledger)
-        found = standings(ledger, now, _inventory(ledger)) if newest else {}
+        inventory = _inventory(ledger) if newest else set()
+        found = standings(ledger, now, inventory) if newest else {}
+        configs = devices(ledger, now, inventory) if newest else {}
         since = _first_asked(ledger, found)
     wrong = {notice.key: notice for one in found.values() for notice in _notices(town, one, since.get(one.host), now)}
+    wrong |= {notice.key: notice for one in configs.values() for notice in _config_notices(town, one)}
     was_open = set(before.open) if before is not None else {key for host in found for key in _keys(host)}
+    if before is None:
+        was_open |= {_config_key(name) for name in configs}
     if before is not None and wrong.keys() - was_open:
         # Before it is told: whoever takes over from one that is killed closes what it has told.
         save(state, replace(before, open=tuple(sorted(was_open | wrong.keys()))))
@@ -64,11 +71,13 @@ def _tell(town: Town, state: TownState, now: datetime) -> bool:
         raise_notice(town, state, notice, now)
     over = sorted(was_open - wrong.keys())
     for key in over:
-        raise_notice(town, state, _over(town, key, found), now)
+        raise_notice(town, state, _over(town, key, found, configs), now)
     if newest or before is not None or mark == ELSEWHERE:
-        ages = [age for one in found.values() for age in one.ages]
+        ages = [age for one in found.values() for age in one.ages] + [
+            age for config in configs.values() for age in config.ages
+        ]
         ages += [first + DRILL_DUE for first in since.values() if first + DRILL_DUE >= now]
-        coming = _next(now, ages, is_open=bool(wrong), elsewhere=mark == ELSEWHERE, any_known=bool(found))
+        coming = _next(now, ages, is_open=bool(wrong), elsewhere=mark == ELSEWHERE, any_known=bool(found or configs))
         save(state, Look(stamp(now), mark, newest, coming, tuple(sorted(wrong))))
     return bool(wrong or over)
 
@@ -102,6 +111,19 @@ def _keys(host: str) -> tuple[str, str]:
     return f"backup:{host}", f"drill:{host}"
 
 
+def _config_key(name: str) -> str:
+    return f"config:{name}"
+
+
+def _config_notices(town: Town, one: Device) -> Iterator[Notice]:
+    if not one.alarms:
+        return
+    kept = f"The one of {one.whole_at:%Y-%m-%dT%H:%M}Z is kept." if one.whole_at else "None is kept."
+    text = [*one.alarms, "", kept, f"Ask it again:  civicops run network {town.id} --limit {one.name}"]
+    subject = f"{town.name}: configuration of {one.name}: {one.alarms[0]}"
+    yield Notice("backup", _config_key(one.name), subject, "\n".join(text))
+
+
 def _notices(town: Town, one: Standing, since: datetime | None, now: datetime) -> Iterator[Notice]:
     backup, drill = _keys(one.host)
     if one.alarms:
@@ -117,10 +139,13 @@ def _notices(town: Town, one: Standing, since: datetime | None, now: datetime) -
         yield Notice("backup", drill, f"{town.name}: the restore drill of {one.host} {what}", "\n".join(text))
 
 
-def _over(town: Town, key: str, found: Mapping[str, Standing]) -> Notice:
+def _over(town: Town, key: str, found: Mapping[str, Standing], configs: Mapping[str, Device]) -> Notice:
     kind, _, host = key.partition(":")
     one = found.get(host)
-    if one is None or (kind == "drill" and one.drill is None):
+    if kind == "config":
+        there = host in configs
+        what = f"the configuration of {host} is kept again" if there else f"{host} is no longer in the inventory"
+    elif one is None or (kind == "drill" and one.drill is None):
         what = f"{host} is not backed up any more, or is no longer in the inventory"
     elif kind == "drill":
         what = f"the restore drill of {host} went well"

@@ -99,6 +99,8 @@ def run_environment(
         "SSH_ASKPASS_REQUIRE": "force",
         "ANSIBLE_NOCOLOR": "True",
     }
+    if accept_new_host_keys:
+        environment["CIVICOPS_ACCEPT_NEW_HOST_KEYS"] = "1"  # network devices are not reached by ssh's own program
     if address := source.get("CIVICOPS_LEDGER_URL"):
         environment["CIVICOPS_LEDGER_URL"] = _ledger_address(state, address)
     if identities := vault_identities(state):

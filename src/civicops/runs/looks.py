@@ -96,8 +96,9 @@ def ledger_mark(state: TownState) -> str:
 def newest_of(ledger: Ledger) -> int:
     """The number of the newest document that tells of backups; 0 where there is none."""
     from civicops.assess.backups import DRILL, STATUS
+    from civicops.assess.devices import CONFIG
 
-    return max((entry.seq for kind in (STATUS, DRILL) for entry in ledger.newest(kind, 1)), default=0)
+    return max((entry.seq for kind in (STATUS, DRILL, CONFIG) for entry in ledger.newest(kind, 1)), default=0)
 
 
 def _newest(state: TownState) -> int:

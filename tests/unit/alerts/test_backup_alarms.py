@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.backups import CLIENT, NOW, SERVER, append, put, put_drill
+from tests.unit.backups import CLIENT, NOW, SERVER, append, put, put_config, put_drill
 from tests.unit.towns import MakeTown
 
 from civicops.alerts import deliver
@@ -96,6 +96,24 @@ def test_a_host_that_nobody_asks_is_told(office: Office) -> None:
     office.put(put, "pc")
     [subject] = office.told(NOW + timedelta(days=3))
     assert subject.startswith("backups of pc: not known since 2026-11-30")
+
+
+def test_a_devices_configuration_that_is_not_whole_is_told_and_that_it_is_kept_again(office: Office) -> None:
+    office.put(put_config, "sw1")
+    assert office.told() == []
+    office.put(put_config, "sw1", age=-HOUR, outcome="refused", reason="its end is missing")
+    [subject] = office.told(NOW + 2 * HOUR)
+    assert subject == "configuration of sw1: refused: its end is missing"
+    assert "The one of 2026-11-30T11:00Z is kept." in json.loads(office.hooks.posts[-1].body)["text"]
+    office.put(put_config, "sw1", age=-2 * HOUR)
+    assert office.told(NOW + 3 * HOUR) == ["Resolved: Riverton: the configuration of sw1 is kept again"]
+
+
+def test_a_device_that_nobody_asks_any_more_is_late_by_time_alone(office: Office) -> None:
+    office.put(put_config, "sw1")
+    assert office.told() == []
+    [subject] = office.told(NOW + timedelta(days=9))
+    assert subject == "configuration of sw1: late: the last whole configuration is of 2026-11-30"
 
 
 def test_a_failed_drill_is_a_matter_of_its_own(office: Office) -> None:

@@ -1,0 +1,172 @@
+"""What is taken of what a device says: by templates and expressions, bounded, and what is unknown is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from civicops.ledger.documents import check_body
+from civicops.network.answers import Answers, Login, Settings
+from civicops.network.facts import facts, uptime_seconds
+from civicops.network.platform import Command, Config, Platform, find, platforms
+
+INTERFACES = """\
+GigabitEthernet1/0/1 is up, line protocol is up (connected)
+  Hardware is Gigabit Ethernet, address is 40f0.7800.0001 (bia 40f0.7800.0001)
+  Description: to the \x1b[31mvault
+  MTU 1500 bytes, BW 1000000 Kbit/sec, DLY 10 usec,
+     reliability 255/255, txload 1/255, rxload 1/255
+Vlan2 is up, line protocol is up
+  Hardware is Ethernet SVI, address is 40f0.7800.0002 (bia 40f0.7800.0002)
+  Internet address is 10.42.11.42/24
+  MTU 1500 bytes, BW 1000000 Kbit/sec, DLY 10 usec,
+     reliability 255/255, txload 1/255, rxload 1/255
+"""
+LLDP = """\
+------------------------------------------------
+Local Intf: Gi1/0/24
+Chassis id: 0011.2233.4455
+Port id: Gi0/1
+Port Description: uplink
+System Name: sw-hall-02
+
+System Description:
+Cisco IOS Software
+
+Time remaining: 100 seconds
+System Capabilities: B,R
+Enabled Capabilities: B
+Management Addresses:
+    IP: 10.42.11.43
+Auto Negotiation - supported, enabled
+Physical media capabilities:
+    1000baseT(FD)
+Media Attachment Unit type: 30
+Vlan ID: 1
+
+
+Total entries displayed: 1
+"""
+
+
+def asked(platform: Platform, texts: dict[str, str], refused: dict[str, str] | None = None) -> dict[str, Any]:
+    settings = Settings("sw1", platform, Login("192.0.2.1", 22, "ops"), Path("/nowhere"))
+    body = facts(settings, Answers(texts, refused or {}, "sw1#", 1.25))
+    check_body("device-facts", 1, body)
+    return body
+
+
+def made(*commands: Command, **more: Any) -> Platform:
+    return Platform(
+        id="made",
+        title="Made",
+        vendor="Nobody",
+        driver="generic",
+        running=Config(command="show"),
+        facts=commands,
+        restore="-",
+        **more,
+    )
+
+
+def test_templates_fill_interfaces_and_neighbours() -> None:
+    platform, _telnet = find("cisco_ios")
+    body = asked(platform, {"show interfaces": INTERFACES, "show lldp neighbors detail": LLDP})
+    first, vlan = body["interfaces"]
+    assert first["name"] == "GigabitEthernet1/0/1"
+    assert first["link"] == "up"
+    assert first["mac"] == "40f0.7800.0001"
+    assert first["description"] == "to the  [31mvault", "nothing of it steers a terminal"
+    assert vlan["addresses"] == ["10.42.11.42/24"]
+    [neighbour] = body["neighbours"]
+    assert neighbour["interface"] == "Gi1/0/24"
+    assert neighbour["name"] == "sw-hall-02"
+    assert neighbour["address"] == "10.42.11.43"
+    assert neighbour["protocol"] == "lldp"
+
+
+def test_what_was_refused_or_not_understood_is_told_and_nothing_is_made_up() -> None:
+    platform, _telnet = find("cisco_ios")
+    body = asked(platform, {"show version": "gibberish"}, {"show inventory": "% Invalid input \x1b[2J"})
+    told = {one["command"]: one["why"] for one in body["unanswered"]}
+    assert told["show version"] == "not understood"
+    assert told["show inventory"].startswith("refused: % Invalid input")
+    assert "\x1b" not in told["show inventory"]
+    assert told["show interfaces"] == "not asked"
+    assert (body["model"], body["serial"], body["version"], body["uptime_seconds"]) == (None, None, None, None)
+
+
+def test_expressions_stand_in_where_no_template_knows_the_device() -> None:
+    platform = made(
+        Command(command="show me", patterns={"model": r"^Model: (\S+)", "uptime": r"^Up: (.+)$"}),
+        Command(
+            command="show ports",
+            about="interfaces",
+            rows=r"^(?P<interface>port\d+) +(?P<status>\w+) +(?P<ip_address>\S*)$",
+        ),
+        Command(command="show parts", about="inventory", rows=r"^(?P<name>\S+) (?P<sn>\S+)$"),
+    )
+    body = asked(
+        platform,
+        {
+            "show me": "Model: X1\nUp: 2 days 3 hours\n",
+            "show ports": "port1 up 192.0.2.7\nport2 down \n",
+            "show parts": "Chassis ABC123\nPSU1 DEF\n",
+        },
+    )
+    assert body["model"] == "X1"
+    assert body["uptime_seconds"] == 2 * 86400 + 3 * 3600
+    assert [(one["name"], one["link"], one["addresses"]) for one in body["interfaces"]] == [
+        ("port1", "up", ["192.0.2.7"]),
+        ("port2", "down", []),
+    ]
+    assert body["serial"] == "ABC123", "of the chassis, as nothing else has told it"
+
+
+def test_addresses_that_are_told_apart_are_put_to_their_interfaces() -> None:
+    platform = made(
+        Command(command="ports", about="interfaces", rows=r"^(?P<interface>\S+) (?P<status>\w+)$"),
+        Command(command="addresses", about="addresses", rows=r"^(?P<interface>\S+) (?P<ip_address>[\d./]+)$"),
+    )
+    body = asked(platform, {"ports": "e1 up\n", "addresses": "e1 192.0.2.1/24\ne1 192.0.2.1/24\nlo 127.0.0.1/8\n"})
+    assert [(one["name"], one["addresses"]) for one in body["interfaces"]] == [
+        ("e1", ["192.0.2.1/24"]),
+        ("lo", ["127.0.0.1/8"]),
+    ]
+
+
+def test_a_device_that_says_too_much_is_cut_short() -> None:
+    row = r"^(?P<interface>\S+) (?P<status>\w+)$"
+    platform = made(Command(command="ports", about="interfaces", rows=row))
+    many = "\n".join(f"port{number} up" for number in range(50_000)) + "\n" + "x" * 1_000_000 + " up"
+    body = asked(platform, {"ports": many})
+    assert len(body["interfaces"]) == 2000
+
+
+@given(st.text(max_size=2000), st.sampled_from(sorted(platforms())))
+def test_whatever_a_device_says_it_makes_a_document(text: str, name: str) -> None:
+    platform = platforms()[name]
+    asked(platform, {command.command: text for command in platform.facts})
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("44 weeks, 4 days, 1 hour, 16 minutes", 26961360),
+        ("58m18s", 3498),
+        ("217 day(s), 3 hour(s), 52 minute(s), 47 second(s)", 18762767),
+        ("1w2d3h4m5s", 788645),
+        ("12 days, 21:50:05", 1115405),
+        ("1 Day, 23 Hours, 32 Minutes, 10 Seconds", 171130),
+        ("3 years, 2 weeks", 3 * 31536000 + 2 * 604800),
+        ("up and well", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_uptime(told: str | None, seconds: int | None) -> None:
+    assert uptime_seconds(told) == seconds
