@@ -19,3 +19,10 @@ def printable(value: object, limit: int = 1000) -> str:
     text = value if isinstance(value, str) else str(value)
     text = _STEERING.sub(" ", text[: 4 * limit]).strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def one_of_many(line: str, limit: int = 1000) -> str:
+    """The same for one line of a text: indented as it was, a tab as four spaces."""
+    line = line[: 4 * limit].replace("\t", "    ").rstrip()
+    bare = line.lstrip(" ")
+    return " " * min(len(line) - len(bare), limit // 2) + printable(bare, limit)

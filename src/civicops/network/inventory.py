@@ -66,7 +66,7 @@ class _Reader:
         settings = Settings(
             device=self._device,
             platform=platform,
-            login=self._login("netmiko_", address, _PORTS[telnet]),
+            login=self._login("netmiko_", address, _PORTS[telnet], nameless=telnet),
             known_hosts=known_hosts,
             telnet=telnet,
             enable_secret=self._text("netmiko_secret"),
@@ -87,8 +87,9 @@ class _Reader:
         address = self._text("netmiko_jump_host")
         return None if address is None else self._login("netmiko_jump_", address, _PORTS[False])
 
-    def _login(self, prefix: str, address: str, port: int) -> Login:
-        user = self._text(f"{prefix}user")
+    def _login(self, prefix: str, address: str, port: int, *, nameless: bool = False) -> Login:
+        """`nameless`: a device that may ask for a password alone, as over telnet."""
+        user = self._text(f"{prefix}user") or ("" if nameless else None)
         password, key_file = self._text(f"{prefix}password"), self._path(f"{prefix}key_file")
         if user is None:
             raise self._wrong(f"{prefix}user", "is not set: say who logs in")

@@ -13,11 +13,13 @@ from civicops.assess.hardening import read_hardening
 from civicops.assess.standing import OWN
 from civicops.ledger.store import Anchor, Entry, Ledger
 from civicops.report.backups import Backups, read_backups
+from civicops.report.devices import Devices, read_devices
 from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, worst
 from civicops.report.history import changes
 from civicops.report.recovery import RecoveryTold, recovery_told
 from civicops.report.undone import Undone, undone
 from civicops.runs.judge import RunResult, judge
+from civicops.state import TownState
 from civicops.town.model import System
 
 _RUNS_SHOWN = 12
@@ -99,6 +101,8 @@ class TownReport:
     """None where no host was ever asked for them."""
     recovery: RecoveryTold | None
     """None where no host is known."""
+    devices: Devices | None
+    """None where no network device was ever asked."""
     anchor: Anchor
 
     @property
@@ -134,9 +138,11 @@ def collect(
     *,
     systems: tuple[System, ...] = (),
     groups: Mapping[str, Collection[str]] | None = None,
+    state: TownState | None = None,
 ) -> TownReport:
     """Read what a report shows. `moment` is the report's own time; it decides what has ended or ends soon. `systems`
-    are the town's, and `groups` Ansible's variable of that name, which says where their hosts are."""
+    are the town's, and `groups` Ansible's variable of that name, which says where their hosts are. Changes of network
+    devices' configurations are read from the town's `state`."""
     moment = moment or datetime.now(UTC)
     latest = ledger.latest("host-facts")
     previous = ledger.previous(latest.values())
@@ -188,6 +194,7 @@ def collect(
         hardening=hardening,
         backups=backups,
         recovery=recovery_told(ledger, there, told, moment, systems=systems, groups=groups),
+        devices=read_devices(ledger, state, moment),
         anchor=ledger.anchor(),
     )
 

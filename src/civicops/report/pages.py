@@ -7,13 +7,14 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from civicops.state import StateError, write_durably
-from civicops.text import printable
+from civicops.text import one_of_many, printable
 
 _SHOWN = 2000
 
 
 def environment() -> Environment:
-    """For pages in which everything is escaped. `shown` is for what a host may have written, `utc` for a stamp."""
+    """For pages in which everything is escaped. `shown` is for what a host may have written, `line_shown` for a line
+    of a text of it, whose indentation stays; `utc` for a stamp."""
     made = Environment(
         loader=PackageLoader("civicops.report"),
         autoescape=True,
@@ -22,6 +23,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["shown"] = lambda value: printable(value, _SHOWN)
+    made.filters["line_shown"] = lambda value: one_of_many(value, _SHOWN)
     made.filters["utc"] = lambda stamp: f"{str(stamp)[:16].replace('T', ' ')} UTC"
     return made
 

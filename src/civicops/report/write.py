@@ -11,6 +11,7 @@ from typing import Any
 
 from civicops.ledger.store import Ledger
 from civicops.report.collect import Host, TownReport, collect
+from civicops.report.devices import Devices
 from civicops.report.pages import environment, write_whole
 from civicops.runs.inventory import InventoryError, read_groups
 from civicops.state import StateError, TownState
@@ -62,7 +63,7 @@ def _collected(town: str, name: str, state: TownState, wanted: Town | None) -> T
         if wanted is not None and (wanted.systems or ledger.latest("backup-status")):
             with suppress(InventoryError):
                 groups = read_groups(wanted, state)
-        return collect(ledger, name, systems=wanted.systems if wanted else (), groups=groups)
+        return collect(ledger, name, systems=wanted.systems if wanted else (), groups=groups, state=state)
 
 
 def figures(town: str, name: str, state: TownState, *, wanted: Town | None = None) -> dict[str, Any]:
@@ -121,6 +122,20 @@ _WORTH_TELLING = (
 )
 
 
+def _devices_summary(told: Devices) -> list[str]:
+    """What is said of network devices in a few lines."""
+    troubled = [line.name for line in told.with_state("bad")]
+    lines = []
+    for what, names in (("no good backup of the configuration", troubled), ("no answer yet", told.none_known)):
+        if names:
+            shown = ", ".join(printable(name, 60) for name in names[:5])
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(
+                f"  {what} on {len(names)} network {'device' if len(names) == 1 else 'devices'}: {shown}{more}"
+            )
+    return lines
+
+
 def summary(report: TownReport) -> list[str]:
     """The report in a few lines, for a terminal."""
     lines = [f"{report.name}: {len(report.reached)} of {len(report.asked)} hosts answered"]
@@ -137,6 +152,8 @@ def summary(report: TownReport) -> list[str]:
         more = f" and {len(troubled) - 5} more" if len(troubled) > 5 else ""
         count = len(troubled)
         lines.append(f"  backups want a look on {count} {'host' if count == 1 else 'hosts'}: {', '.join(names)}{more}")
+    if report.devices:
+        lines += _devices_summary(report.devices)
     if report.backups and report.backups.none_known:
         count = len(report.backups.none_known)
         lines.append(f"  no backup is known of {count} {'host' if count == 1 else 'hosts'}")

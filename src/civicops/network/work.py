@@ -1,0 +1,229 @@
+"""Ask network devices, and keep what they said: many at a time, each with its own outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from civicops.moments import stamp
+from civicops.network.answers import Answers, DeviceError, Settings
+from civicops.network.changes import changes
+from civicops.network.config import body, kept_text, normalise, signs, why_partial
+from civicops.network.facts import facts as facts_of
+from civicops.network.platform import Config, Platform
+from civicops.network.pool import ask_all
+from civicops.network.redact import Fingerprint, fingerprinter
+from civicops.network.store import New, Result, Store
+
+# Configurations are kept when so many bytes of them wait, so that 200 devices of the largest kind don't fill the
+# controller's memory.
+_WAITING = 8 * 1024 * 1024
+_WORDS = 500
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went with one device. A configuration that was refused has a document and an error."""
+
+    device: str
+    facts: dict[str, Any] | None = None
+    """The body of a device-facts document."""
+    config: dict[str, Any] | None = None
+    """The body of a device-config document."""
+    error: DeviceError | None = None
+    changed: bool = False
+    words: str = ""
+    """What has changed, in a few words."""
+    diff: str = field(default="", repr=False)
+    """Of the redacted texts; a device's words."""
+
+
+def look(work: Sequence[Settings], *, threads: int) -> Iterator[Outcome]:
+    """Ask what devices are."""
+
+    def commands(settings: Settings) -> tuple[Sequence[str], Collection[str]]:
+        return [fact.command for fact in settings.platform.facts], ()
+
+    for settings, answers in ask_all(work, commands, threads=threads):
+        if isinstance(answers, DeviceError):
+            yield Outcome(settings.device, error=answers)
+        else:
+            yield Outcome(settings.device, facts=facts_of(settings, answers))
+
+
+def back_up(
+    work: Sequence[Settings],
+    store: Store,
+    *,
+    run: str,
+    facts: bool,
+    accept_shrunk: Collection[str],
+    check: bool,
+    threads: int,
+) -> Iterator[Outcome]:
+    """Ask devices for their configurations, and keep those that are whole; with `facts`, ask too what they are.
+
+    :param check: keep nothing, and tell what would be kept.
+    :raises StoreError: nothing can be kept.
+    """
+    keeping = _Keeping(store, run, facts=facts, accept_shrunk=accept_shrunk, check=check)
+    for settings, answers in ask_all(work, keeping.commands, threads=threads):
+        if isinstance(answers, DeviceError):
+            yield Outcome(settings.device, error=answers)
+            continue
+        yield from keeping.take(settings, answers)
+    yield from keeping.keep()
+
+
+@dataclass
+class _Whole:
+    """A configuration that waits to be kept."""
+
+    settings: Settings
+    answers: Answers
+    new: New
+    unsaved: bool | None
+    facts: dict[str, Any] | None
+
+
+class _Keeping:
+    def __init__(self, store: Store, run: str, *, facts: bool, accept_shrunk: Collection[str], check: bool) -> None:
+        self._store, self._run = store, run
+        self._facts, self._accept_shrunk, self._check = facts, accept_shrunk, check
+        self._fingerprint: Fingerprint = fingerprinter(store.key())
+        self._waiting: list[_Whole] = []
+        self._bytes = 0
+
+    def commands(self, settings: Settings) -> tuple[Sequence[str], Collection[str]]:
+        """What a device is asked, the configuration first, and which of that must be answered."""
+        platform = settings.platform
+        asked = [platform.running.command]
+        if platform.startup is not None:
+            asked.append(platform.startup.command)
+        asked += [fact.command for fact in platform.facts if self._facts or fact.shown]
+        return list(dict.fromkeys(asked)), (platform.running.command,)
+
+    def take(self, settings: Settings, answers: Answers) -> Iterator[Outcome]:
+        """One device's answers; yields what has come to its end by them."""
+        platform, device = settings.platform, settings.device
+        facts = facts_of(settings, answers) if self._facts else None
+        said = answers.texts[platform.running.command]
+        text = body(platform, said)
+        why = why_partial(platform, said)
+        if why is None and device not in self._accept_shrunk:
+            why = self._store.why_shrunk(device, _bytes(text))
+        if why is not None:
+            yield self._refused(settings, answers, text, why, facts)
+            return
+        startup = _startup(platform, answers.texts)
+        new = New(
+            device=device,
+            platform=platform.id,
+            raw=_bytes(text),
+            text=kept_text(platform, answers.texts, self._fingerprint),
+            words=lambda old, now: changes(platform, old, now).words() if old is not None else "first backup",
+            startup=_bytes(startup) if startup is not None else None,
+        )
+        self._waiting.append(_Whole(settings, answers, new, _unsaved(platform, text, startup), facts))
+        self._bytes += len(new.raw) + len(new.startup or b"")
+        if self._bytes > _WAITING:
+            yield from self.keep()
+
+    def keep(self) -> Iterator[Outcome]:
+        """Keep all that waits."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        if not waiting:
+            return
+        results = self._store.keep(
+            [one.new for one in waiting], run=self._run, accept_shrunk=self._accept_shrunk, check=self._check
+        )
+        for one in waiting:
+            result = results[one.settings.device]
+            if result.refused is not None:
+                text = one.new.raw.decode("utf-8", "surrogateescape")
+                yield self._refused(one.settings, one.answers, text, result.refused, one.facts)
+            else:
+                yield self._kept(one, result)
+
+    def _kept(self, one: _Whole, result: Result) -> Outcome:
+        platform = one.settings.platform
+        text = one.new.raw.decode("utf-8", "surrogateescape")
+        kept = self._store.look(one.settings.device)
+        document = self._document(one.settings, one.answers, text) | {
+            "outcome": "whole",
+            "sha256": sha256(_bytes(one.new.text)).hexdigest(),
+            "changed": result.changed,
+            "words": result.words[:_WORDS],
+            "added": result.added,
+            "removed": result.removed,
+            "commit": result.commit,
+            "whole_at": _stamp(kept.seen if kept else None),
+            "changed_at": _stamp(kept.changed if kept else None),
+            "unsaved": one.unsaved,
+            "signs": signs(platform, text),
+        }
+        return Outcome(
+            one.settings.device,
+            facts=one.facts,
+            config=document,
+            changed=result.changed,
+            words=result.words,
+            diff=result.diff,
+        )
+
+    def _refused(
+        self, settings: Settings, answers: Answers, text: str, why: str, facts: dict[str, Any] | None
+    ) -> Outcome:
+        kept = self._store.look(settings.device)
+        since = f"that of {kept.seen:%Y-%m-%dT%H:%M}Z is kept" if kept and kept.seen else "none was ever kept"
+        document = self._document(settings, answers, text) | {
+            "outcome": "refused",
+            "reason": why,
+            "whole_at": _stamp(kept.seen if kept else None),
+            "changed_at": _stamp(kept.changed if kept else None),
+        }
+        error = DeviceError("partial", f"{settings.device}: its configuration was not kept, as {why}; {since}")
+        return Outcome(settings.device, facts=facts, config=document, error=error)
+
+    @staticmethod
+    def _document(settings: Settings, answers: Answers, text: str) -> dict[str, Any]:
+        return {
+            "reason": "",
+            "platform": settings.platform.id,
+            "tested": settings.platform.tested,
+            "transport": "telnet" if settings.telnet else "ssh",
+            "sha256": None,
+            "bytes": len(_bytes(text)),
+            "lines": text.count("\n"),
+            "changed": False,
+            "words": "",
+            "added": 0,
+            "removed": 0,
+            "commit": None,
+            "unsaved": None,
+            "signs": dict.fromkeys(("telnet", "http", "https", "default_community", "time", "log")),
+            "seconds": round(answers.seconds, 3),
+        }
+
+
+def _startup(platform: Platform, texts: Mapping[str, str]) -> str | None:
+    """The startup configuration, where the device gave a whole one."""
+    config: Config | None = platform.startup
+    if config is None or (said := texts.get(config.command)) is None or why_partial(platform, said, config):
+        return None
+    return body(platform, said, config)
+
+
+def _unsaved(platform: Platform, running: str, startup: str | None) -> bool | None:
+    return None if startup is None else normalise(platform, running) != normalise(platform, startup)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return stamp(moment) if moment is not None else None

@@ -1,0 +1,126 @@
+"""What a report says of network devices: what they are, how their configurations are kept, what has changed in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from civicops.assess.devices import Device, devices
+from civicops.ledger.store import Ledger
+from civicops.moments import stamp
+from civicops.network.store import Store, StoreError
+from civicops.report.figures import WORST_FIRST, State
+from civicops.state import StateError, TownState
+
+SHOWN_FOR = timedelta(days=35)
+"""How old a change of a configuration may be to be shown: a month's, and some days."""
+_CHANGES, _OF_ONE, _LINES = 60, 5, 300
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class DeviceLine:
+    """One network device. What it is, it has said itself."""
+
+    name: str
+    state: State
+    kind: str
+    serial: str
+    software: str
+    up: str
+    neighbours: int
+    whole_at: str | None
+    """When its configuration was last seen whole, and kept."""
+    asked_at: str
+    alarms: list[str]
+    remarks: list[str]
+
+
+@dataclass(frozen=True)
+class ConfigChange:
+    """One change of one device's configuration, without secrets."""
+
+    device: str
+    at: str
+    words: str
+    lines: list[tuple[str, str]]
+    """Each with `add`, `cut`, `place` or nothing."""
+    more: int
+    """Lines that are not shown."""
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The devices that were asked, the worst first; those of the group that gave no document yet; the last changes."""
+
+    lines: list[DeviceLine]
+    none_known: list[str]
+    changes: list[ConfigChange]
+
+    def with_state(self, *states: State) -> list[DeviceLine]:
+        """The devices of these states."""
+        return [line for line in self.lines if line.state in states]
+
+
+def read_devices(ledger: Ledger, state: TownState | None, moment: datetime) -> Devices | None:
+    """None where no device of the town was ever asked."""
+    asked = next((entry for entry in ledger.newest("run", 20, job="network") if entry.status == "accepted"), None)
+    if asked is None:
+        return None
+    body = ledger.body(asked)
+    inventory: Collection[str] = body["hosts"] if body else ()
+    outcomes: dict[str, str] = body["hosts"] if body else {}
+    group = {name for name, outcome in outcomes.items() if outcome != "not_asked"}
+    found = devices(ledger, moment, inventory)
+    lines = sorted(map(_line, found.values()), key=lambda line: (WORST_FIRST.index(line.state), line.name))
+    return Devices(lines, sorted(group - found.keys()), list(_changes(state, found, moment)) if state else [])
+
+
+def _line(one: Device) -> DeviceLine:
+    facts = one.facts.body if one.facts else {}
+    state: State = "bad" if one.alarms else "soon" if one.remarks else "good"
+    return DeviceLine(
+        name=one.name,
+        state=state,
+        kind=" ".join(part for part in (facts.get("vendor"), facts.get("model")) if part)
+        or one.config.body["platform"],
+        serial=facts.get("serial") or "",
+        software=facts.get("version") or "",
+        up=_days(facts),
+        neighbours=len(facts.get("neighbours") or ()),
+        whole_at=stamp(one.whole_at) if one.whole_at else None,
+        asked_at=stamp(one.config.at),
+        alarms=list(one.alarms),
+        remarks=list(one.remarks),
+    )
+
+
+def _days(facts: dict[str, Any]) -> str:
+    seconds = facts.get("uptime_seconds")
+    if seconds is None:
+        return ""
+    days = int(seconds) // _DAY
+    return f"{days:,} {'day' if days == 1 else 'days'}" if days else "less than a day"
+
+
+def _changes(state: TownState, found: Collection[str], moment: datetime) -> Iterator[ConfigChange]:
+    """The newest changes of these devices, the newest first."""
+    with suppress(StoreError, StateError):
+        store = Store(state)
+        commits = [
+            (commit, name)
+            for name in found
+            for commit in store.history(name, limit=_OF_ONE)
+            if moment - commit.at < SHOWN_FOR
+        ]
+        for commit, name in sorted(commits, key=lambda one: (one[0].at, one[1]), reverse=True)[:_CHANGES]:
+            lines = store.diff_of(name, commit.id).split("\n")[2:]  # without the files' names
+            shown = [(_sort(line), line) for line in lines[:_LINES] if line]
+            yield ConfigChange(name, stamp(commit.at), commit.words, shown, max(0, len(lines) - _LINES))
+
+
+def _sort(line: str) -> str:
+    return {"+": "add", "-": "cut", "@": "place"}.get(line[:1], "")
