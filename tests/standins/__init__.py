@@ -1,0 +1,1 @@
+"""Stand-ins for what is not here: devices that play recorded sessions."""
