@@ -32,7 +32,14 @@ def _compiles(expression: str) -> str:
 
 
 Regex = Annotated[str, AfterValidator(_compiles)]
-"""A Python regular expression, searched for in one line, with `(?m)` for `^` and `$` where it is applied to more."""
+"""A Python regular expression, searched for in one line. What a device says is hostile: an expression must take time in
+proportion to the line's length (one `.*` at most, and nothing unanchored that runs far before it fails)."""
+
+
+@cache
+def compiled(expression: str) -> re.Pattern[str]:
+    """The expression, compiled once; there are more of them than `re` remembers."""
+    return re.compile(expression)
 
 
 class _Data(BaseModel):
@@ -53,6 +60,8 @@ class Command(_Data):
     """The same for a table: each match is a row, its named groups are the fields."""
     shown: bool = False
     """Whether the answer stands above the configuration in git, as comments: what it says seldom changes by itself."""
+    keep: tuple[Regex, ...] = ()
+    """Lines of a shown answer that are kept. None: all."""
     drop: tuple[Regex, ...] = ()
     """Lines of a shown answer that are left out: clocks, counters, loads."""
 
@@ -65,13 +74,31 @@ class Config(_Data):
     """The first line that is kept; what stands above it is the device's talk."""
     ends: Regex | None = None
     """The last line that is not blank. None: the device ends its configuration with nothing of its own."""
+    braces: bool = False
+    """Whether each line that ends with `{` has a line `}`: so a whole one is told where there is no end marker."""
+    otherwise: tuple[str, ...] = ()
+    """Commands to try where the device refuses the first: other releases of its software call it so."""
 
 
 class Block(_Data):
-    """A secret of several lines: everything from `begins` to `ends`, both of which stay."""
+    """Several lines from `begins` to `ends`. Of a secret both stay, but for what a group `secret` of theirs takes."""
 
     begins: Regex
     ends: Regex
+
+
+class Scope(_Data):
+    """Rules for the lines from the one after `begins` to the one before `ends`: what is a secret there alone."""
+
+    begins: Regex
+    ends: Regex
+    secrets: tuple[Regex, ...]
+
+
+class Absent(_Data):
+    """A sign of what is on unless the configuration has such a line."""
+
+    absent: Regex
 
 
 class Platform(_Data):
@@ -108,15 +135,22 @@ class Platform(_Data):
     """Lines with secrets. Each group named `secret`, `secret2` ... is replaced by its fingerprint."""
     unstable: tuple[Regex, ...] = ()
     """The same, for secrets that the device encrypts anew each time it shows them: these get no fingerprint."""
+    scopes: tuple[Scope, ...] = ()
     blocks: tuple[Block, ...] = ()
     unstable_blocks: tuple[Block, ...] = ()
     volatile: tuple[Regex, ...] = ()
     """Lines that change though nobody changed the configuration; left out of git."""
+    volatile_blocks: tuple[Block, ...] = ()
+    """The same, of several lines; first and last go too."""
+    continues: Regex | None = None
+    """The end of a line that goes on in the next one: it is taken out, and so is the white space that follows."""
     significant: Mapping[str, Regex] = {}
     """What a change is called that touches such a line, as in "users" or "access lists"."""
     section: Regex | None = None
-    """A line that opens a section, such as an interface: the changes below it are told by its name."""
-    signs: Mapping[Sign, Regex | None] = {}
+    """A line that opens a section, such as an interface, with a group `name`: changes below it are told by that."""
+    section_ends: Regex | None = None
+    """The line that closes it. None: the first line that is not indented more than the one that opened it."""
+    signs: Mapping[Sign, Regex | Absent | None] = {}
     """What is judged from the configuration; a sign that is not here is unknown for this platform."""
     restore: str
     """The documented way back: what a person does with the kept configuration."""

@@ -1,0 +1,143 @@
+"""A device's configuration: whether it is whole, and its form for git, without secrets and without what only ticks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
+
+from civicops.network.platform import Absent, Block, Config, Platform, Sign, compiled
+from civicops.network.redact import LONGEST_LINE, Fingerprint, constant, lines_of, redact_all
+
+# Tabs and line ends are text, and so is the ETX that Cisco shows around a banner.
+_CONTROLS = re.compile("[\x00-\x02\x04-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
+_PAGER = re.compile(
+    r"(?i)^\s*(-{2,}\s*more\s*-{2,}.*|<-+ more -+>|press any key to continue.*|-+ ?\(more[^)]*\) ?-+|lines \d+-\d+.*)$"
+)
+_TALK = 3  # lines from the first, among which a device says that it refuses
+
+
+def body(platform: Platform, raw: str, config: Config | None = None) -> str:
+    """The configuration itself, without the device's talk above it. Empty where it has no beginning."""
+    config = config or platform.running
+    lines = raw.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if config.begins is not None:
+        begins = compiled(config.begins)
+        first = next((number for number, line in enumerate(lines) if begins.search(line[:LONGEST_LINE])), len(lines))
+        lines = lines[first:]
+    text = "\n".join(lines).rstrip()
+    return f"{text}\n" if text else ""
+
+
+def why_partial(platform: Platform, raw: str, config: Config | None = None) -> str | None:
+    """Why the text is not a whole configuration, in words that hold nothing of it; None where it is whole."""
+    config = config or platform.running
+    said = [line for line in raw.replace("\r", "\n").split("\n") if line.strip()]
+    if not said:
+        return "it is empty"
+    refused = compiled(platform.refused)
+    if any(refused.search(line[:LONGEST_LINE]) for line in [*said[:_TALK], said[-1]]):
+        return "the device refused the command"
+    lines = body(platform, raw, config).split("\n")[:-1]
+    if not lines:
+        return "its beginning is missing"
+    if any(_CONTROLS.search(line) for line in lines):
+        return "it holds control characters"
+    pager = compiled(platform.pager) if platform.pager else _PAGER
+    if any(_PAGER.search(line[:200]) or pager.search(line[:200]) for line in lines):
+        return "what the pager shows between two pages stands in it"
+    if config.ends is not None and not compiled(config.ends).search(lines[-1][:LONGEST_LINE]):
+        return "its end marker is missing"
+    if config.braces and (opened := _open_braces(lines)):
+        return f"{opened} of its braces are not closed" if opened > 0 else "it closes more braces than it opens"
+    return None
+
+
+def normalise(platform: Platform, text: str) -> str:
+    """The same text for the same configuration: nothing that ticks, and a constant for what is encrypted anew."""
+    lines = _without_blocks(constant(platform, lines_of(platform, text)), platform.volatile_blocks)
+    return _joined(_without(lines, platform.volatile))
+
+
+def kept_text(platform: Platform, answers: Mapping[str, str], fingerprint: Fingerprint) -> str:
+    """What git gets: what the device is, as comments, and its configuration, both without secrets.
+
+    :param answers: by command; one of them is that for the running configuration.
+    :raises KeyError: that one is missing.
+    """
+    config = platform.running
+    command = next((one for one in (config.command, *config.otherwise) if one in answers), config.command)
+    shown = [fact for fact in platform.facts if fact.shown and fact.command in answers]
+    texts = redact_all(
+        platform, [body(platform, answers[command]), *(answers[fact.command] for fact in shown)], fingerprint
+    )
+    above: list[str] = []
+    for fact, text in zip(shown, texts[1:], strict=True):
+        lines = lines_of(platform, text)
+        if fact.keep:
+            lines = [line for line in lines if any(compiled(one).search(line[:LONGEST_LINE]) for one in fact.keep)]
+        lines = _without(lines, (*fact.drop, *platform.volatile))
+        said = _joined(lines).strip("\n").replace("\x03", "^C")
+        if said:
+            above += [*(f"{platform.comment}{line}".rstrip() for line in said.split("\n")), platform.comment.rstrip()]
+    return "".join(f"{line}\n" for line in above) + normalise(platform, texts[0])
+
+
+def signs(platform: Platform, text: str) -> dict[Sign, bool | None]:
+    """What the configuration says of its dangers; None where nothing is known of how this platform says it."""
+    lines = [line[:LONGEST_LINE] for line in lines_of(platform, text)]
+    found: dict[Sign, bool | None] = dict.fromkeys(get_args(Sign))
+    for sign, judged in platform.signs.items():
+        if isinstance(judged, Absent):
+            found[sign] = not _any(judged.absent, lines)
+        elif judged is not None:
+            found[sign] = _any(judged, lines)
+    return found
+
+
+def _any(expression: str, lines: Iterable[str]) -> bool:
+    search = compiled(expression).search
+    return any(search(line) for line in lines)
+
+
+def _open_braces(lines: Iterable[str]) -> int:
+    opened = 0
+    for line in lines:
+        text = line.partition("##")[0].rstrip()
+        opened += text.endswith("{")
+        opened -= text.strip() in ("}", "};")
+    return opened
+
+
+def _without(lines: Iterable[str], expressions: Sequence[str]) -> list[str]:
+    searches = [compiled(expression).search for expression in expressions]
+    return [line for line in lines if not any(search(line[:LONGEST_LINE]) for search in searches)]
+
+
+def _without_blocks(lines: Sequence[str], blocks: Sequence[Block]) -> list[str]:
+    """The lines without those blocks; one that does not end is none, and stays."""
+    kept, at = list(lines), 0
+    for block in blocks:
+        lines, kept, at = kept, [], 0
+        begins, ends = compiled(block.begins), compiled(block.ends)
+        last = max((number for number, line in enumerate(lines) if ends.search(line[:LONGEST_LINE])), default=-1)
+        while at < len(lines):
+            if at < last and begins.search(lines[at][:LONGEST_LINE]):
+                while not ends.search(lines[at][:LONGEST_LINE]):
+                    at += 1
+            else:
+                kept.append(lines[at])
+            at += 1
+    return kept
+
+
+def _joined(lines: Iterable[str]) -> str:
+    """The lines, each with its end, without white space at theirs; of several blank ones one, and none at the end."""
+    kept: list[str] = []
+    for line in lines:
+        text = line.rstrip().replace("\x03", "^C")
+        if text or (kept and kept[-1]):
+            kept.append(text)
+    while kept and not kept[-1]:
+        kept.pop()
+    return "".join(f"{line}\n" for line in kept)
