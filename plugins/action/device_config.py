@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -27,17 +26,18 @@ class ActionModule(DeviceAction):
 
         try:
             sealer = Sealer(self._loader._vault.secrets)
-            store = Store(package.state.TownState(origin.town), sealer.seal, now=datetime.now(UTC))
-            return list(
-                back_up(
-                    settings,
-                    store,
-                    run=origin.run,
-                    facts=arguments["facts"],
-                    accept_shrunk=frozenset(arguments["accept_shrunk"]),
-                    check=bool(self._task.check_mode),
-                    threads=arguments["threads"],
-                )
+            store = Store(package.state.TownState(origin.town), sealer.seal)
+            outcomes: list[Any] = []
+            back_up(
+                settings,
+                store,
+                outcomes.append,
+                run=origin.run,
+                facts=arguments["facts"],
+                accept_shrunk=frozenset(arguments["accept_shrunk"]),
+                check=bool(self._task.check_mode),
+                threads=arguments["threads"],
             )
+            return outcomes
         except (SealError, StoreError, package.state.StateError, OSError) as error:
             raise AnsibleActionFail(package.text.printable(error, 1000)) from None

@@ -15,4 +15,6 @@ class ActionModule(DeviceAction):
     def work(self, arguments: Mapping[str, Any], settings: list[Any], origin: Any) -> list[Any]:
         from civicops.network.work import look
 
-        return list(look(settings, threads=arguments["threads"]))
+        outcomes: list[Any] = []
+        look(settings, outcomes.append, threads=arguments["threads"])
+        return outcomes

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import hashlib
 import hmac
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,8 +39,9 @@ class _Line:
 class KnownHosts(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # paramiko has no types
     """What the file says of one host. paramiko asks it for every key, since it is given no keys itself."""
 
-    def __init__(self, file: Path, address: str, port: int) -> None:
-        self._file = file
+    def __init__(self, file: Path, address: str, port: int, *, accept_new: bool = False) -> None:
+        """`accept_new`: a host of which the file has no key is believed, and its key is put into the file."""
+        self._file, self._accept_new = file, accept_new
         self._name = address if port == 22 else f"[{address}]:{port}"
         self._lines = list(_lines(file, self._name))
 
@@ -62,11 +65,27 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # parami
                 f"THE HOST KEY OF {name} HAS CHANGED: somebody may be in between, or the device was replaced. It shows "
                 f"{shown}. Nothing was sent to it. If that is right, take its old line out of {self._file}",
             )
-        raise DeviceError(
-            "host_key",
-            f"the host key of {name} is unknown: {shown}. Compare it on the device's console, then add it to "
-            f"{self._file}",
-        )
+        if not self._accept_new:
+            raise DeviceError(
+                "host_key",
+                f"the host key of {name} is unknown: {shown}. Compare it on the device's console, then add it to "
+                f"{self._file}; or once, where you trust the way to it: --accept-new-host-keys",
+            )
+        self._add(f"{self._name} {key.get_name()} {base64.b64encode(blob).decode()}\n")
+
+    def _add(self, line: str) -> None:
+        """Put a line at the file's end, while no other process or thread does."""
+        try:
+            descriptor = os.open(self._file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "r+b") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                end = stream.seek(0, os.SEEK_END)
+                whole = not end or os.pread(stream.fileno(), 1, end - 1) == b"\n"
+                stream.write((b"" if whole else b"\n") + line.encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise DeviceError("settings", f"{self._file} can't be written to: {error.strerror}") from None
 
 
 class AnyKey(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]

@@ -20,7 +20,9 @@ Keys = KnownHosts | AnyKey
 
 def host_keys(settings: Settings, login: Login) -> Keys:
     """What is known of the key of the host that `login` names."""
-    return KnownHosts(settings.known_hosts, login.address, login.port) if settings.host_key_checking else AnyKey()
+    if not settings.host_key_checking:
+        return AnyKey()
+    return KnownHosts(settings.known_hosts, login.address, login.port, accept_new=settings.accept_new)
 
 
 def transport_of(keys: Keys) -> Callable[..., paramiko.Transport]:

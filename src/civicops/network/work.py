@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -10,11 +10,11 @@ from typing import Any
 
 from civicops.moments import stamp
 from civicops.network.answers import Answers, DeviceError, Settings
-from civicops.network.changes import changes
+from civicops.network.changes import Changes, changes
 from civicops.network.config import body, kept_text, normalise, signs, why_partial
 from civicops.network.facts import facts as facts_of
 from civicops.network.platform import Config, Platform
-from civicops.network.pool import ask_all
+from civicops.network.pool import Asked, ask_all
 from civicops.network.redact import Fingerprint, fingerprinter
 from civicops.network.store import New, Result, Store
 
@@ -41,41 +41,41 @@ class Outcome:
     """Of the redacted texts; a device's words."""
 
 
-def look(work: Sequence[Settings], *, threads: int) -> Iterator[Outcome]:
-    """Ask what devices are."""
+def look(work: Sequence[Settings], done: Callable[[Outcome], None], *, threads: int) -> None:
+    """Ask what devices are. `done` gets each device's outcome, as it comes."""
 
-    def commands(settings: Settings) -> tuple[Sequence[str], Collection[str]]:
+    def commands(settings: Settings) -> Asked:
         return [fact.command for fact in settings.platform.facts], ()
 
-    for settings, answers in ask_all(work, commands, threads=threads):
+    def take(settings: Settings, answers: Answers | DeviceError) -> None:
         if isinstance(answers, DeviceError):
-            yield Outcome(settings.device, error=answers)
+            done(Outcome(settings.device, error=answers))
         else:
-            yield Outcome(settings.device, facts=facts_of(settings, answers))
+            done(Outcome(settings.device, facts=facts_of(settings, answers)))
+
+    ask_all(work, commands, take, threads=threads)
 
 
 def back_up(
     work: Sequence[Settings],
     store: Store,
+    done: Callable[[Outcome], None],
     *,
     run: str,
     facts: bool,
     accept_shrunk: Collection[str],
     check: bool,
     threads: int,
-) -> Iterator[Outcome]:
+) -> None:
     """Ask devices for their configurations, and keep those that are whole; with `facts`, ask too what they are.
 
+    :param done: gets each device's outcome, some as they come and the rest in the end.
     :param check: keep nothing, and tell what would be kept.
     :raises StoreError: nothing can be kept.
     """
-    keeping = _Keeping(store, run, facts=facts, accept_shrunk=accept_shrunk, check=check)
-    for settings, answers in ask_all(work, keeping.commands, threads=threads):
-        if isinstance(answers, DeviceError):
-            yield Outcome(settings.device, error=answers)
-            continue
-        yield from keeping.take(settings, answers)
-    yield from keeping.keep()
+    keeping = _Keeping(store, run, done, facts=facts, accept_shrunk=accept_shrunk, check=check)
+    ask_all(work, keeping.commands, keeping.take, threads=threads)
+    keeping.keep()
 
 
 @dataclass
@@ -90,14 +90,24 @@ class _Whole:
 
 
 class _Keeping:
-    def __init__(self, store: Store, run: str, *, facts: bool, accept_shrunk: Collection[str], check: bool) -> None:
-        self._store, self._run = store, run
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        done: Callable[[Outcome], None],
+        *,
+        facts: bool,
+        accept_shrunk: Collection[str],
+        check: bool,
+    ) -> None:
+        self._store, self._run, self._done = store, run, done
         self._facts, self._accept_shrunk, self._check = facts, accept_shrunk, check
         self._fingerprint: Fingerprint = fingerprinter(store.key())
         self._waiting: list[_Whole] = []
+        self._changed: dict[str, Changes] = {}
         self._bytes = 0
 
-    def commands(self, settings: Settings) -> tuple[Sequence[str], Collection[str]]:
+    def commands(self, settings: Settings) -> Asked:
         """What a device is asked, the configuration first, and which of that must be answered."""
         platform = settings.platform
         asked = [platform.running.command]
@@ -106,8 +116,11 @@ class _Keeping:
         asked += [fact.command for fact in platform.facts if self._facts or fact.shown]
         return list(dict.fromkeys(asked)), (platform.running.command,)
 
-    def take(self, settings: Settings, answers: Answers) -> Iterator[Outcome]:
-        """One device's answers; yields what has come to its end by them."""
+    def take(self, settings: Settings, answers: Answers | DeviceError) -> None:
+        """One device's answers: they wait, are kept, or have gone wrong."""
+        if isinstance(answers, DeviceError):
+            self._done(Outcome(settings.device, error=answers))
+            return
         platform, device = settings.platform, settings.device
         facts = facts_of(settings, answers) if self._facts else None
         said = answers.texts[platform.running.command]
@@ -116,7 +129,7 @@ class _Keeping:
         if why is None and device not in self._accept_shrunk:
             why = self._store.why_shrunk(device, _bytes(text))
         if why is not None:
-            yield self._refused(settings, answers, text, why, facts)
+            self._done(self._refused(settings, answers, text, why, facts))
             return
         startup = _startup(platform, answers.texts)
         new = New(
@@ -124,15 +137,24 @@ class _Keeping:
             platform=platform.id,
             raw=_bytes(text),
             text=kept_text(platform, answers.texts, self._fingerprint),
-            words=lambda old, now: changes(platform, old, now).words() if old is not None else "first backup",
+            words=self._words(settings),
             startup=_bytes(startup) if startup is not None else None,
         )
         self._waiting.append(_Whole(settings, answers, new, _unsaved(platform, text, startup), facts))
         self._bytes += len(new.raw) + len(new.startup or b"")
         if self._bytes > _WAITING:
-            yield from self.keep()
+            self.keep()
 
-    def keep(self) -> Iterator[Outcome]:
+    def _words(self, settings: Settings) -> Callable[[str | None, str], str]:
+        """What tells a change, asked where there is one; and remembers it."""
+
+        def words(old: str | None, new: str) -> str:
+            change = self._changed[settings.device] = changes(settings.platform, old or "", new)
+            return change.words() if old is not None else "first backup"
+
+        return words
+
+    def keep(self) -> None:
         """Keep all that waits."""
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         if not waiting:
@@ -144,21 +166,23 @@ class _Keeping:
             result = results[one.settings.device]
             if result.refused is not None:
                 text = one.new.raw.decode("utf-8", "surrogateescape")
-                yield self._refused(one.settings, one.answers, text, result.refused, one.facts)
+                self._done(self._refused(one.settings, one.answers, text, result.refused, one.facts))
             else:
-                yield self._kept(one, result)
+                self._done(self._kept(one, result))
 
     def _kept(self, one: _Whole, result: Result) -> Outcome:
         platform = one.settings.platform
         text = one.new.raw.decode("utf-8", "surrogateescape")
         kept = self._store.look(one.settings.device)
+        change = self._changed.get(one.settings.device, Changes()) if result.changed else Changes()
+        words = "" if not result.changed else "first backup" if result.first else change.words()
         document = self._document(one.settings, one.answers, text) | {
             "outcome": "whole",
             "sha256": sha256(_bytes(one.new.text)).hexdigest(),
             "changed": result.changed,
-            "words": result.words[:_WORDS],
-            "added": result.added,
-            "removed": result.removed,
+            "words": words[:_WORDS],
+            "added": change.added,
+            "removed": change.removed,
             "commit": result.commit,
             "whole_at": _stamp(kept.seen if kept else None),
             "changed_at": _stamp(kept.changed if kept else None),
@@ -170,7 +194,7 @@ class _Keeping:
             facts=one.facts,
             config=document,
             changed=result.changed,
-            words=result.words,
+            words=words,
             diff=result.diff,
         )
 
