@@ -169,22 +169,27 @@ def test_check_mode_asks_and_keeps_nothing(network: Town, router: Router) -> Non
     back_up(network, "--check")
     assert not (network.state / "demo/network/configs/edge1.cfg").exists()
     assert not (network.state / "demo/network/raw").exists()
-    done = network.controller.playbook(
-        "civicops.town.network_backup", "--check", "--diff", "--vault-id", _vault(network)
-    )
+    assert not (network.state / "demo/network/index.json").exists()
+    back_up(network)
+    commits = git(network, "rev-parse", "main")
+    router.tell("configure terminal", "ip route 198.51.100.0/24 blackhole")
+    try:
+        vault = TownState("demo", network.state).directory("vault") / "demo"
+        done = network.controller.playbook(
+            "civicops.town.network_backup", "--check", "--diff", "--vault-id", f"demo@{vault}"
+        )
+    finally:
+        router.tell("configure terminal", "no ip route 198.51.100.0/24 blackhole")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "+router bgp 65001" in done.stdout
+    assert "+ip route 198.51.100.0/24 blackhole" in done.stdout
     assert router.passwords["bgp"] not in done.stdout
+    assert git(network, "rev-parse", "main") == commits
 
 
 def test_without_a_vault_password_nothing_is_asked(network: Town) -> None:
     (TownState("demo", network.state).directory("vault") / "demo").unlink()
     said = back_up(network, status=1)
     assert "vault" in said
-
-
-def _vault(town: Town) -> str:
-    return f"demo@{TownState('demo', town.state).directory('vault') / 'demo'}"
 
 
 def _figures(town: Town) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from civicops.assess.devices import Device, devices
 from civicops.ledger.store import Ledger
 from civicops.moments import stamp
+from civicops.network.differences import unified
 from civicops.network.store import Store, StoreError
 from civicops.report.figures import WORST_FIRST, State
 from civicops.state import StateError, TownState
@@ -110,16 +111,26 @@ def _changes(state: TownState, found: Collection[str], moment: datetime) -> Iter
     """The newest changes of these devices, the newest first."""
     with suppress(StoreError, StateError):
         store = Store(state)
-        commits = [
-            (commit, name)
-            for name in found
-            for commit in store.history(name, limit=_OF_ONE)
-            if moment - commit.at < SHOWN_FOR
-        ]
-        for commit, name in sorted(commits, key=lambda one: (one[0].at, one[1]), reverse=True)[:_CHANGES]:
-            lines = store.diff_of(name, commit.id).split("\n")[2:]  # without the files' names
-            shown = [(_sort(line), line) for line in lines[:_LINES] if line]
-            yield ConfigChange(name, stamp(commit.at), commit.words, shown, max(0, len(lines) - _LINES))
+        kept = {name: store.look(name) for name in found}
+        lately = [name for name, one in kept.items() if one and one.changed and moment - one.changed < SHOWN_FOR]
+        pairs = []
+        for name in lately:
+            commits = store.history(name, limit=_OF_ONE + 1)
+            befores = [*commits[1:], None]
+            new = zip(commits[:_OF_ONE], befores, strict=False)
+            pairs += [(name, now, before) for now, before in new if moment - now.at < SHOWN_FOR]
+        for name, now, before in sorted(pairs, key=lambda pair: (pair[1].at, pair[0]), reverse=True)[:_CHANGES]:
+            old = store.text(name, before.id) if before else None
+            lines = (
+                unified(old, store.text(name, now.id) or "").removesuffix("\n").split("\n") if old is not None else []
+            )
+            yield ConfigChange(
+                device=name,
+                at=stamp(now.at),
+                words=now.subject.removeprefix(f"{name}: "),
+                lines=[(_sort(line), line) for line in lines[:_LINES]],
+                more=max(0, len(lines) - _LINES),
+            )
 
 
 def _sort(line: str) -> str:
