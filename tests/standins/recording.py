@@ -76,7 +76,7 @@ def _key(key: str) -> str:
 
 
 def _bare(command: str, pages: tuple[str, ...], prompt: str) -> tuple[str, ...]:
-    first, newline, rest = pages[0].partition("\n")
+    first, _newline, rest = pages[0].partition("\n")
     if first.rstrip("\r") == command:
         pages = (rest, *pages[1:])
     last = pages[-1].removesuffix(prompt)
