@@ -67,6 +67,12 @@ def _backups(seed: int, size: int) -> Found:
     return campaign(seed, size)
 
 
+def _cuts(seed: int, size: int) -> Found:
+    from tests.network_cuts import campaign
+
+    return campaign(seed, size)
+
+
 @dataclass(frozen=True)
 class Part:
     """One part: its name, its heading, what it counts and how much of that is usual, and what runs it."""
@@ -86,6 +92,7 @@ PARTS = (
     Part("backups", "Backups, and what is done to them", "cycles", 200, _backups),
     Part("lockouts", "Changes that would shut us out", "faults", 50, _lockouts),
     Part("town-night", "A whole night over a town", "machines with a kernel of their own", 1, _town_night),
+    Part("cuts", "Sessions with network devices, cut", "sessions", 1_000, _cuts),
     Part("gate", "Nights that the gate lets begin", "nights", 10_000, _gate),
 )
 

@@ -35,15 +35,9 @@ class Recording:
     """The prompt before `enable`. "": privileged from the start."""
     leaves: frozenset[str] = field(default_factory=lambda: frozenset(_LEAVE))
 
-    def knowing(self, **answers: str) -> Recording:
-        return self.with_answers(answers)
-
     def with_answers(self, answers: Mapping[str, str]) -> Recording:
         """The same device, which knows more: what its driver's preparation asks and the recording lacks."""
         return replace(self, answers={**self.answers, **{command: (text,) for command, text in answers.items()}})
-
-    def named(self, prompt: str) -> Recording:
-        return replace(self, prompt=prompt)
 
 
 def read(path: Path, prompt: str = "") -> Recording:

@@ -48,7 +48,9 @@ class Manner:
     delay: float = 0
     """How many seconds it rests after each write."""
     cut_after: int | None = None
-    """After how many bytes, from the greeting on, it breaks the connection off."""
+    """After how many bytes, from the greeting on, the connection ends."""
+    cut_gently: bool = False
+    """Whether it says goodbye as SSH does, instead of breaking the connection off."""
     silent_after: int | None = None
     """After how many bytes it says nothing any more."""
     flood: int = 0
@@ -73,6 +75,8 @@ class Device:
     """The commands that came, over all sessions."""
     logins: list[str] = field(default_factory=list)
     """The passwords that it was given."""
+    written: int = 0
+    """How many bytes it has shown, over all sessions."""
 
     def known_hosts(self, path: Path, names: str = "") -> Path:
         """Add its line to a known_hosts file."""
@@ -193,13 +197,15 @@ class _Session:
         if cut is not None and self._written + len(data) >= cut:
             self._out.write(data[: cut - self._written])
             await self._out.drain()
-            await asyncio.sleep(0.01)
-            self._out.abort()
+            if not self._manner.cut_gently:
+                await asyncio.sleep(0.01)
+                self._out.abort()
             raise _Gone
         if silent is not None and self._written + len(data) >= silent:
             self._out.write(data[: silent - self._written])
             await asyncio.sleep(3600)
         self._written += len(data)
+        self._device.written += len(data)
         self._out.write(data)
         await self._out.drain()
 
@@ -353,13 +359,7 @@ class Replayer:
             await self._play(session, lambda: _telnet_login(session, manner, device, writer))
             writer.close()
 
-        async def listen() -> int:
-            server = await asyncio.start_server(played, "127.0.0.1", 0)
-            self._servers.append(server)
-            port: int = server.sockets[0].getsockname()[1]
-            return port
-
-        device.port = self._wait(listen())
+        device.port = self._listen(played)
         return device
 
     def raw(self, data: bytes, then: float = 0) -> int:
@@ -372,6 +372,22 @@ class Replayer:
                 await asyncio.sleep(then)
             writer.close()
 
+        return self._listen(played)
+
+    def cutting(self, port: int, after: int) -> int:
+        """A port that passes a device's bytes on, SSH's own ones too, and breaks off after so many of them."""
+
+        async def played(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            behind, to_device = await asyncio.open_connection("127.0.0.1", port)
+            there = asyncio.create_task(_pass(reader, to_device, sys.maxsize))
+            await _pass(behind, writer, after)
+            writer.transport.abort()
+            to_device.transport.abort()
+            await there
+
+        return self._listen(played)
+
+    def _listen(self, played: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> int:
         async def listen() -> int:
             server = await asyncio.start_server(played, "127.0.0.1", 0)
             self._servers.append(server)
@@ -402,6 +418,14 @@ class Replayer:
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int) -> None:
+    with contextlib.suppress(OSError):
+        while most > 0 and (data := await reader.read(min(most, 65536))):
+            most -= len(data)
+            writer.write(data)
+            await writer.drain()
 
 
 async def _never(_process: asyncssh.SSHServerProcess[bytes]) -> None:

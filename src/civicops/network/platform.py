@@ -117,8 +117,8 @@ class Platform(_Data):
     """The platform's name in ntc-templates."""
     comment: str = "! "
     """What a comment begins with in its configurations."""
-    line_end: str = "\n"
-    """What ends a line that is sent to it."""
+    line_end: str | None = None
+    """What ends a line that is sent to it. None: what netmiko's driver ends lines with, by SSH or by telnet."""
     enable: bool = False
     """Whether it shows its configuration in privileged mode alone."""
     prepare: tuple[str, ...] = ()
@@ -126,7 +126,9 @@ class Platform(_Data):
     pager: Regex | None = None
     """What it shows where it waits for a key before the next page."""
     pager_key: str = " "
-    refused: Regex = r"(?i)^\s*(%|\^|error:|invalid (input|command)|unknown command|syntax error|command (fail|not ))"
+    refused: Regex = (
+        r"(?i)^\s*(%|\^\s*$|error:|invalid (input|command)|unknown command|syntax error|command (fail|not ))"
+    )
     """A line of an answer that says that it does not know the command or does not allow it."""
     running: Config
     startup: Config | None = None

@@ -83,13 +83,13 @@ def ask(
 class _Talk:
     """Commands and answers, once somebody is logged in."""
 
-    def __init__(self, wire: Wire, settings: Settings) -> None:
+    def __init__(self, wire: Wire, settings: Settings, line_end: str) -> None:
         self._wire = wire
         self._settings = settings
         self._platform = settings.platform
         self._pager = re.compile(settings.platform.pager) if settings.platform.pager else None
         self._screen = Screen(self._pager)
-        self._end = settings.platform.line_end
+        self._end = line_end
         self._pages = 0
         self._empty: list[str] = []
         self.prompt = ""
@@ -208,7 +208,7 @@ def _session(settings: Settings, jump: Jump | None) -> Iterator[tuple[Bounded, _
     try:
         with _login_watched(driver, min(4 * settings.connect_timeout, settings.session_timeout)):
             driver.begin(limits, host_keys(settings, login))
-        yield driver, _Talk(driver.wire, settings)
+        yield driver, _Talk(driver.wire, settings, platform.line_end or driver.RETURN)
     finally:
         _hang_up(driver)
         netmiko_log.removeFilter(driver._secrets_filter)
