@@ -58,9 +58,10 @@ def campaign(seed: int, size: int) -> tuple[list[str], list[str]]:
                     ends[end] += 1
                     broken += [f"{cut.kind.name}, {cut.way} after {cut.after} bytes: {wrong}"] if wrong else []
     whole = ends.pop("whole", 0)
-    names = ", ".join(kind.name for kind in kinds)
+    names = ", ".join(kind.name for kind in kinds if " " not in kind.name)
     lines = [
-        f"{len(kinds)} kinds of session ({names}), each ended at a byte that chance chose: "
+        f"Devices: {names}; each as it was recorded, with a pager, and with its own prompt in a banner of its "
+        "configuration. Ended at a byte that chance chose: "
         f"{', '.join(f'{ways[way]} by {way}' for way in _WAYS)}.",
         "",
         f"Nothing was kept of {sum(ends.values())} "

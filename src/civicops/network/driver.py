@@ -42,12 +42,14 @@ class Bounded(BaseConnection):
     wire: Wire
     limits: Limits
     keys: Keys
+    _silence: float
     _searched = 0
     _passwords: int | None = None
 
-    def begin(self, limits: Limits, keys: Keys) -> None:
-        """Connect, log in and prepare the session."""
+    def begin(self, limits: Limits, keys: Keys, silence: float) -> None:
+        """Connect, log in and prepare the session; no step of it waits longer than `silence`."""
         self.limits = limits
+        self._silence = silence
         self.keys = keys
         self._open()
 
@@ -118,7 +120,7 @@ class Bounded(BaseConnection):
     ) -> str:
         """The same as netmiko's, but it wakes up when something comes, and a greeting can't be searched forever."""
         wanted = re.compile(pattern.removeprefix(".*"), re_flags)
-        until = time.monotonic() + (read_timeout or self.limits.left())
+        until = time.monotonic() + min(read_timeout or self._silence, self._silence)
         output = ""
         while True:
             output += self.read_channel()
@@ -140,7 +142,7 @@ class Bounded(BaseConnection):
         delay_factor: float | None = None,
         max_loops: int | None = None,
     ) -> str:
-        until = time.monotonic() + (read_timeout or self.limits.left())
+        until = time.monotonic() + min(read_timeout or self._silence, self._silence)
         output = self.read_channel()
         while (left := until - time.monotonic()) > 0:
             if self.wire.wait(min(_QUIET, left)):

@@ -126,9 +126,7 @@ class Platform(_Data):
     pager: Regex | None = None
     """What it shows where it waits for a key before the next page."""
     pager_key: str = " "
-    refused: Regex = (
-        r"(?i)^\s*(%|\^\s*$|error:|invalid (input|command)|unknown command|syntax error|command (fail|not ))"
-    )
+    refused: Regex = r"(?i)^\s*(%|\^\s*$|error:|(invalid|unknown) (input|command)|syntax error|command (fail|not ))"
     """A line of an answer that says that it does not know the command or does not allow it."""
     running: Config
     startup: Config | None = None

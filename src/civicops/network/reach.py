@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import paramiko
-from netmiko.exceptions import NetmikoAuthenticationException, ReadException
+from netmiko.exceptions import ReadException
 from paramiko.ssh_exception import IncompatiblePeer, NoValidConnectionsError
 
 from civicops.network.answers import DeviceError, Login, Settings
@@ -147,7 +147,11 @@ def told(error: Exception, login: Login) -> DeviceError:
 def _known(cause: BaseException, where: str, login: Login) -> DeviceError | None:
     if isinstance(cause, paramiko.PasswordRequiredException):
         return DeviceError("settings", f"the SSH key {login.key_file} needs a passphrase, or another one")
-    if isinstance(cause, (paramiko.AuthenticationException, NetmikoAuthenticationException)):
+    if isinstance(cause, paramiko.AuthenticationException):  # netmiko's is one of these
+        if "transport shut down" in str(cause):
+            return DeviceError("cut", f"{where} ended the connection at login")
+        if "Authentication timeout" in str(cause):
+            return DeviceError("timeout", f"{where} did not answer to the login in time")
         return DeviceError("login", f"{where} refused {printable(login.user, 60)!r} and the password or key")
     if isinstance(cause, IncompatiblePeer):
         return DeviceError(

@@ -207,7 +207,7 @@ def _session(settings: Settings, jump: Jump | None) -> Iterator[tuple[Bounded, _
     )
     try:
         with _login_watched(driver, min(4 * settings.connect_timeout, settings.session_timeout)):
-            driver.begin(limits, host_keys(settings, login))
+            driver.begin(limits, host_keys(settings, login), settings.command_timeout)
         yield driver, _Talk(driver.wire, settings, platform.line_end or driver.RETURN)
     finally:
         _hang_up(driver)
