@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 _ESCAPE = re.compile(r"\\(?:x(?P<hex>[0-9a-fA-F]{2})|(?P<one>.))")
+_DRAWS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\b]")
 _ONE = {"r": "\r", "n": "\n", "t": "\t", "e": "\x1b", "b": "\b", "a": "\a"}
 _LEAVE = ("exit", "quit", "logout")
 
@@ -73,10 +74,14 @@ def _bare(command: str, pages: tuple[str, ...], prompt: str) -> tuple[str, ...]:
     first, _newline, rest = pages[0].partition("\n")
     if first.rstrip("\r") == command:
         pages = (rest, *pages[1:])
-    last = pages[-1].removesuffix(prompt)
-    if last == pages[-1] and last and not last.endswith("\n"):
-        last += "\n"
-    return (*pages[:-1], last)
+    above, newline, last = pages[-1].rpartition("\n")
+    if _plain(last) and _plain(last) != _plain(prompt):
+        above, newline = pages[-1], "\n"
+    return (*pages[:-1], above + newline)
+
+
+def _plain(line: str) -> str:
+    return _DRAWS.sub("", line).strip()
 
 
 def _text(shown: str) -> str:

@@ -30,6 +30,7 @@ for _name in ("netmiko", "paramiko"):
 
 # How long a device has said nothing where netmiko would wait for seconds to see that it is done.
 _QUIET = 0.3
+_REST = 0.03
 # How many characters of a greeting are searched, all searches together.
 _MOST_SEARCHED = 4 * 1024 * 1024
 _MOST_PASSWORDS = 2
@@ -128,6 +129,8 @@ class Bounded(BaseConnection):
             if self._searched > _MOST_SEARCHED:
                 raise DeviceError("flood", "it says more at login than a banner and a prompt")
             found = wanted.search(output)
+            if found is not None and found.end() == len(output) and self.wire.wait(_REST):
+                continue  # the rest of a prompt, by which netmiko judges in which mode it is
             if found is not None:
                 self._read_buffer += output[found.end() :]
                 return output[: found.end()]
