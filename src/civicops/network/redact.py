@@ -42,7 +42,7 @@ _HOW = (
     r"|text)[ \t]+){0,3}"
 )
 _NAMED = (
-    r"(?:passwords?|passwd|pwd|passphrase|passcode|secret|psk|psksecret|wpa-?key|wepkey|pre-?shared-?(?:key|secret)"
+    r"(?:password|passwd|pwd|passphrase|passcode|secret|psk|psksecret|wpa-?key|wepkey|pre-?shared-?(?:key|secret)"
     r"|(?:shared|server|auth|authentication|encryption|encrypted|private|privacy|security|session|sha|md5|priv|host"
     r"|community|virtual-controller)[ _-]keys?|key-?(?:string|text|phrase|value)|keystring|auth-?pass|priv-?pass"
     r"|authkey|privkey|pin|token|credentials?|phash)"
@@ -66,7 +66,7 @@ _GROUPS = ("secret", "secret2", "secret3", "secret4")
 # Words that stand after one like `password` and are none. They are also not looked for elsewhere where somebody has one
 # for a secret: what stood in the place of a word of the command language would tell which one it was.
 _WORDS = frozenset({
-    "access", "additional", "additive", "admin", "administrator", "aes", "all", "and", "any", "attempts",
+    "access", "additional", "additive", "aging", "composition", "check", "expiry", "lifetime", "max-length", "min-length", "minimum-length", "retry", "reuse", "warning", "admin", "administrator", "aes", "all", "and", "any", "attempts",
     "auth", "authentication", "authorization", "authpriv", "both", "bytes", "chain", "change", "cipher",
     "ciphertext", "clear", "cleartext", "client", "community", "complexity", "config", "configuration",
     "crypto", "default", "delete", "des", "disable", "disabled", "enable", "enabled", "enc", "encrypt", "encrypted",
