@@ -35,7 +35,7 @@ _PEM = Block(
     begins=r"(?P<secret>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----)",
     ends=r"(?P<secret>-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)",
 )
-_PREFIX = r"(?i)(?<![\w-])(?:[a-z0-9]{1,20}[-_]){0,3}"
+_PREFIX = r"(?i)(?<![\w=,-])(?:[a-z0-9]{1,20}[-_]){0,3}"
 _HOW = (
     r"(?:(?:\d{1,2}|type|type \d|encrypted|encrypt|plain|plaintext|plain-text|ciphertext|cipher|cypher|simple|hash"
     r"|hashed|sha\d*|sha-\d+|md5|bcrypt|pbkdf2|ascii-text|hexadecimal|ascii|hex|clear|cleartext|clear-text"
@@ -66,7 +66,7 @@ _GROUPS = ("secret", "secret2", "secret3", "secret4")
 # Words that stand after one like `password` and are none. They are also not looked for elsewhere where somebody has one
 # for a secret: what stood in the place of a word of the command language would tell which one it was.
 _WORDS = frozenset({
-    "access", "additional", "additive", "aging", "composition", "check", "expiry", "lifetime", "max-length", "min-length", "minimum-length", "retry", "reuse", "warning", "admin", "administrator", "aes", "all", "and", "any", "attempts",
+    "access", "additional", "additive", "address", "hostname", "index", "role", "pass-phrase", "aging", "composition", "check", "expiry", "lifetime", "max-length", "min-length", "minimum-length", "retry", "reuse", "warning", "admin", "administrator", "aes", "all", "and", "any", "attempts",
     "auth", "authentication", "authorization", "authpriv", "both", "bytes", "chain", "change", "cipher",
     "ciphertext", "clear", "cleartext", "client", "community", "complexity", "config", "configuration",
     "crypto", "default", "delete", "des", "disable", "disabled", "enable", "enabled", "enc", "encrypt", "encrypted",
