@@ -198,14 +198,15 @@ class Repository:
                 except BaseException:
                     process.kill()
                     raise
-                status = process.wait()
+                process.wait()
             answer.seek(0)
             made = answer.read().decode().split()
             trouble.seek(0)
             why = trouble.read(10_000).decode("utf-8", "replace")
-        if status == 0 and len(made) == len(drafts) and self.tip() == made[-1]:
+        tip = self.tip()
+        if len(made) == len(drafts) and tip == made[-1]:
             return made
-        if self.tip() != on:
+        if tip != on:
             raise OvertakenError(f"{self.directory}: somebody else commits to main again and again")
         raise RepositoryError(f"{self.directory}: git fast-import did not take the configurations: {_told(why)}")
 
