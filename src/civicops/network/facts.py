@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from civicops.network.answers import Answers, Settings
@@ -32,6 +34,7 @@ _SYSTEM: _Fields = {
     ),
     "hostname": ("hostname", "host_name", "device_name", "system_name", "name"),
     "uptime": ("uptime", "up_time", "system_uptime"),
+    "software_built": ("built", "build_time", "build_date", "compile_date"),
 }
 _ABOUT: Mapping[About, tuple[str, _Fields]] = {
     "stack": (
@@ -111,6 +114,15 @@ _SPAN = re.compile(
     r"(\d{1,9})\s*(y|w|d|h|m|s)(?:(?:ea)?rs?|eeks?|ays?|ours?|in(?:ute)?s?|ec(?:ond)?s?)?(?:\(s\))?", re.IGNORECASE
 )
 _CLOCK = re.compile(r"\b(\d{1,3}):(\d{2})(?::(\d{2}))?\b")
+_DATES = (
+    (r"\b\d{4}-\d{1,2}-\d{1,2}\b", "%Y-%m-%d"),
+    (r"\b\d{1,2}-[A-Za-z]{3}-\d{4}\b", "%d-%b-%Y"),
+    (r"\b\d{1,2}-[A-Za-z]{3}-\d{2}\b", "%d-%b-%y"),
+    (r"\b[A-Z][a-z]{2}[ /]\d{1,2}[ /]\d{4}\b", "%b-%d-%Y"),
+    (r"\b\d{1,2}/\d{1,2}/\d{4}\b", "%m-%d-%Y"),
+    (r"\b20\d{6}\b", "%Y%m%d"),
+    (r"\b\d{6}\b", "%y%m%d"),
+)
 _NUMBER = re.compile(r"-?\d{1,6}(?:\.\d{1,4})?")
 
 
@@ -123,7 +135,7 @@ def facts(settings: Settings, answers: Answers) -> dict[str, Any]:
         "tested": platform.tested,
         "vendor": platform.vendor,
         "transport": "telnet" if settings.telnet else "ssh",
-        **dict.fromkeys(("model", "serial", "version", "hostname", "uptime_seconds")),
+        **dict.fromkeys(("model", "serial", "version", "hostname", "uptime_seconds", "software_built")),
         **{part: [] for part, _fields in _ABOUT.values()},
         "unanswered": [],
         "seconds": round(answers.seconds, 3),
@@ -166,7 +178,7 @@ def _rows(platform: Platform, command: Command, text: str) -> Iterator[dict[str,
     if command.rows:
         for match in re.finditer(command.rows, text, re.MULTILINE):
             yield match.groupdict("")
-    if not command.patterns and not command.rows and platform.templates:
+    if not command.rows and platform.templates:
         yield from _by_template(platform.templates, command.template or command.command, text)
 
 
@@ -193,6 +205,8 @@ def _take_system(rows: Iterable[Mapping[str, Any]], body: dict[str, Any]) -> Non
                 seconds = uptime_seconds(value) if value else _told_in_parts(row)
                 if body["uptime_seconds"] is None:
                     body["uptime_seconds"] = seconds
+            elif field == "software_built":
+                body[field] = body[field] or day(value)
             elif value and not body[field]:
                 body[field] = value
 
@@ -266,6 +280,21 @@ def _first(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
 def _number(value: str | None) -> float | None:
     found = _NUMBER.search(value or "")
     return float(found[0]) if found else None
+
+
+def day(told: str | None) -> str | None:
+    """A date as devices write it ("20-Oct-23", "2025-03-11 11:59:04", "Jul 29 2022", "20210907"), as ISO 8601 does.
+
+    Of "12/4/2024" the first is the month, as the vendors that write so are American.
+    """
+    for pattern, form in _DATES:
+        found = re.search(pattern, (told or "")[:_VALUE])
+        if found:
+            with suppress(ValueError):
+                moment = datetime.strptime(found[0].replace("/", "-").replace(" ", "-"), form)
+                if 1990 <= moment.year < 2100:
+                    return moment.date().isoformat()
+    return None
 
 
 def uptime_seconds(told: str | None) -> int | None:

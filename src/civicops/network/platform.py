@@ -54,10 +54,10 @@ class Command(_Data):
     template: str | None = None
     """The command's name in ntc-templates, where that is not the command itself."""
     patterns: Mapping[str, Regex] = {}
-    """Where ntc-templates knows nothing: fields, each with an expression whose first group is its value. `^` and `$`
-    are the ends of a line."""
+    """Single fields that ntc-templates does not know, each with an expression whose first group is its value. `^` and
+    `$` are the ends of a line."""
     rows: Regex | None = None
-    """The same for a table: each match is a row, its named groups are the fields."""
+    """For a table that ntc-templates does not know: each match is a row, its named groups are the fields."""
     shown: bool = False
     """Whether the answer stands above the configuration in git, as comments: what it says seldom changes by itself."""
     keep: tuple[Regex, ...] = ()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from civicops.ledger.documents import check_body
 from civicops.network.answers import Answers, Login, Settings
-from civicops.network.facts import facts, uptime_seconds
+from civicops.network.facts import day, facts, uptime_seconds
 from civicops.network.platform import Command, Config, Platform, find, platforms
 
 INTERFACES = """\
@@ -170,3 +170,23 @@ def test_whatever_a_device_says_it_makes_a_document(text: str, name: str) -> Non
 )
 def test_uptime(told: str | None, seconds: int | None) -> None:
     assert uptime_seconds(told) == seconds
+
+
+@pytest.mark.parametrize(
+    ("told", "iso"),
+    [
+        ("Fri 20-Oct-23 10:33 by mcpre", "2023-10-20"),
+        ("2025-03-11 11:59:04", "2025-03-11"),
+        ("Jul 29 2022 - 23:52:55", "2022-07-29"),
+        ("Jun/27/2023 09:03:02", "2023-06-27"),
+        ("3/5/2025 31:00:00", "2025-03-05"),
+        ("1.0.0 Build 20210907 Rel.69162", "2021-09-07"),
+        ("v7.4.7,build2731,250120 (GA.M)", "2025-01-20"),
+        ("31-Feb-23", None),
+        ("99/99/9999", None),
+        ("never", None),
+        (None, None),
+    ],
+)
+def test_the_day_of_the_software(told: str | None, iso: str | None) -> None:
+    assert day(told) == iso
