@@ -87,12 +87,15 @@ class Store:
         self._repository = Repository(self.directory / "configs")
         self._read: Known | None = None
 
-    def key(self) -> bytes:
+    def key(self, *, make: bool = True) -> bytes:
         """What this town's fingerprints are keyed with: 32 random bytes, made when first asked for.
 
+        :param make: else, where there is none, one that is forgotten again.
         :raises StoreError: it is gone though configurations are kept, or it is not as it should be.
         """
         path = self.directory / "key"
+        if not path.exists() and not make and not self._index.exists():
+            return os.urandom(KEY_BYTES)
         if not path.exists():
             with _alone(self.directory / "lock", self._wait, self.town):
                 if self._index.exists():

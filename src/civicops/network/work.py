@@ -13,6 +13,7 @@ from civicops.network.answers import Answers, DeviceError, Settings
 from civicops.network.changes import Changes, changes
 from civicops.network.config import body, kept_text, normalise, signs, why_partial
 from civicops.network.facts import facts as facts_of
+from civicops.network.known import unsafe_name
 from civicops.network.platform import Config, Platform
 from civicops.network.pool import Asked, ask_all
 from civicops.network.redact import Fingerprint, fingerprinter
@@ -74,7 +75,13 @@ def back_up(
     :raises StoreError: nothing can be kept.
     """
     keeping = _Keeping(store, run, done, facts=facts, accept_shrunk=accept_shrunk, check=check)
-    ask_all(work, keeping.commands, keeping.take, threads=threads)
+    askable = []
+    for settings in work:
+        if (why := unsafe_name(settings.device)) is None:
+            askable.append(settings)
+        else:
+            done(Outcome(settings.device, error=DeviceError("settings", f"it was not asked, as {why}")))
+    ask_all(askable, keeping.commands, keeping.take, threads=threads)
     keeping.keep()
 
 
@@ -102,7 +109,7 @@ class _Keeping:
     ) -> None:
         self._store, self._run, self._done = store, run, done
         self._facts, self._accept_shrunk, self._check = facts, accept_shrunk, check
-        self._fingerprint: Fingerprint = fingerprinter(store.key())
+        self._fingerprint: Fingerprint = fingerprinter(store.key(make=not check))
         self._waiting: list[_Whole] = []
         self._changed: dict[str, Changes] = {}
         self._bytes = 0
