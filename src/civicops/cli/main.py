@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from civicops.cli import baseline, ledger, report, run_list, runs, scheduler, seal, town, windows
+from civicops.cli import baseline, devices, ledger, report, run_list, runs, scheduler, seal, town, windows
 from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
@@ -30,6 +30,7 @@ app.command("serve", hidden=True)(scheduler.serve)
 app.command("report")(report.report)
 app.command("baseline")(baseline.baseline)
 app.command("windows")(windows.windows)
+app.command("devices")(devices.devices)
 app.command("seal")(seal.seal)
 app.add_typer(town.app, name="town")
 app.add_typer(ledger.app, name="ledger")
@@ -60,6 +61,9 @@ _INTERRUPTED = 130
 def _status_of(error: Exception) -> ExitStatus:
     """What an error means to the caller. Imports are cheap here: whoever raised it has done them."""
     from civicops.ledger.store import LedgerError
+    from civicops.network.known import StoreError
+    from civicops.network.platform import PlatformError
+    from civicops.network.sealed import SealError
     from civicops.runs.inventory import InventoryError
     from civicops.runs.journal import NoSuchRunError
     from civicops.runs.orphans import OrphansError
@@ -71,7 +75,8 @@ def _status_of(error: Exception) -> ExitStatus:
         return ExitStatus.BAD_INPUT
     if isinstance(error, (RunLockedError, PlanChangedError, OrphansError)):
         return ExitStatus.NOT_ALLOWED
-    if isinstance(error, (TownFileError, RunError, NoSuchRunError, InventoryError, LedgerError, StateError)):
+    bad_input = (TownFileError, RunError, NoSuchRunError, InventoryError, LedgerError, StateError)
+    if isinstance(error, (*bad_input, StoreError, SealError, PlatformError)):
         return ExitStatus.BAD_INPUT
     return ExitStatus.OUR_FAULT
 

@@ -156,7 +156,7 @@ def test_settings_in_the_repository_itself_have_none(state: TownState, tmp_path:
 
 def test_without_git_the_remedy_is_told(state: TownState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(StoreError, match="git is not installed on the controller.*apt install git"):
+    with pytest.raises(StoreError, match=r"git is not installed on the controller.*apt install git"):
         keep(store(state), new("sw1"))
 
 
@@ -224,3 +224,14 @@ def test_a_commit_by_hand_in_the_middle_of_ours(
     assert git(state, "rev-parse", "main").strip() == kept.commit
     assert git(state, "status", "--porcelain") == ""
     assert [one for one in store(state).verify(unsealed, every=True) if one.problem] == []
+
+
+def test_git_packs_what_has_become_many(state: TownState) -> None:
+    keep(store(state), new("sw1"))
+    git(state, "config", "gc.auto", "1")
+    for number in range(40):
+        keep(store(state, minutes=number), *(new(f"sw{one}", CONFIG + f"vlan {number}\n") for one in range(9)))
+    objects = dict(line.split(": ") for line in git(state, "count-objects", "-v").splitlines())
+    assert int(objects["in-pack"]) > 500
+    assert git(state, "fsck", "--strict", "--no-dangling") == ""
+    assert len(subjects(state)) == 1 + 40 * 9
