@@ -98,13 +98,7 @@ class Store:
             return os.urandom(KEY_BYTES)
         if not path.exists():
             with _alone(self.directory / "lock", self._wait, self.town):
-                if self._index.exists():
-                    raise StoreError(
-                        f"{path} is gone, and without it every secret would seem changed: bring it back from a backup "
-                        f"of the state directory; if it is lost for good, move {self._index.name} beside it away"
-                    )
-                if not path.exists():
-                    write_durably(path, os.urandom(KEY_BYTES))
+                self._make_key(path)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
@@ -115,6 +109,16 @@ class Store:
         if not ours or len(key) != KEY_BYTES:
             raise StoreError(f"{path} must be a file of {KEY_BYTES} bytes, of the user who runs civicops, mode 0600")
         return key
+
+    def _make_key(self, path: Path) -> None:
+        if path.exists():
+            return  # another process was first
+        if self._index.exists():
+            raise StoreError(
+                f"{path} is gone, and without it every secret would seem changed: bring it back from a backup of the "
+                f"state directory; if it is lost for good, move {self._index.name} beside it away"
+            )
+        write_durably(path, os.urandom(KEY_BYTES))
 
     def devices(self) -> list[str]:
         """Every device of which something is kept."""

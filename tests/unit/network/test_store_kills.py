@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -207,6 +208,19 @@ def test_a_lost_index_is_found_again(state: TownState) -> None:
     assert all("what it held is not known any more" in str(problem) for problem in told.values())
     small = new("moves", "hostname core\n")
     assert "less than half" in str(keep(store(state, minutes=90), small)["moves"].refused)
+    _is_mended(state, _texts(2))
+
+
+def test_a_lost_repository_is_begun_anew(state: TownState) -> None:
+    keep(store(state), *_texts(1))
+    shutil.rmtree(configs(state))
+    assert store(state).text("moves") is None
+    assert [one.problem for one in store(state).verify(unsealed)] == [None, None]
+    kept = keep(store(state, minutes=60), *_texts(2))
+    assert all(one.first for one in kept.values())
+    known = store(state).look("moves")
+    assert known is not None
+    assert len(known.versions) == 2
     _is_mended(state, _texts(2))
 
 
