@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.hosts.controller import Controller
+from tests.hosts.replayed import ReplayedTown
 from tests.standins.replayer import PASSWORD, USER
 
 from bench.meter import children_seconds
 from bench.result import Options, Section, Table, Target
-from civicops.state import TownState
 
 TITLE = "Network devices"
 DEVICES, USUAL_DEVICES = 200, 50
@@ -103,64 +102,30 @@ def _row(label: str, cost: _Cost) -> list[str]:
     return [label, f"{cost.wall:.1f}", f"{cost.processor:.1f}", f"{cost.megabytes:.0f}"]
 
 
-class _Town:
+class _Town(ReplayedTown):
     def __init__(self, folder: Path, told: dict[str, Any]) -> None:
-        self._folder = folder
-        inventory = folder / "inventories" / "bench"
-        variables = inventory / "group_vars" / "all"
-        variables.mkdir(parents=True)
-        common = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_host": "127.0.0.1",
-            "netmiko_platform": "cisco_ios",
-            "netmiko_user": USER,
-            "netmiko_password": PASSWORD,
+        devices = {f"sw{number:03}": {"netmiko_port": port} for number, port in enumerate(told["ports"])}
+        super().__init__(folder, devices, told["known_hosts"], name="bench")
+        login = ["{{ netmiko_port }}", USER, PASSWORD, f"{folder}/{{{{ inventory_hostname }}}}.cfg"]
+        self._plays: dict[str, dict[str, Any]] = {
+            "ping": {"ansible.builtin.ping": {}},
+            "usual": {"ansible.builtin.command": {"argv": [sys.executable, "-c", _USUAL, *login]}},
         }
-        town = {"id": "bench", "name": "Bench", "timezone": "America/New_York"}
-        (variables / "town.yml").write_text(json.dumps({"town": town}))
-        (variables / "network.yml").write_text(json.dumps(common))
-        hosts = {f"sw{number:03}": {"netmiko_port": port} for number, port in enumerate(told["ports"])}
-        (inventory / "hosts.yml").write_text(json.dumps({"all": {"children": {"network": {"hosts": hosts}}}}))
-        state = TownState("bench", folder / "state")
-        state.directory()
-        state.known_hosts.write_text("\n".join(told["known_hosts"]) + "\n")
-        self._vault = folder / "vault"
-        self._vault.write_text("a password")
-        self._plays = {
-            "ping": [{"ansible.builtin.ping": {}}],
-            "usual": [
-                {
-                    "ansible.builtin.command": {
-                        "argv": [
-                            sys.executable,
-                            "-c",
-                            _USUAL,
-                            "{{ netmiko_port }}",
-                            USER,
-                            PASSWORD,
-                            f"{folder}/{{{{ inventory_hostname }}}}.cfg",
-                        ]
-                    }
-                }
-            ],
-        }
-        for name, tasks in self._plays.items():
-            play = {"hosts": "network", "gather_facts": False, "tasks": tasks}
+        for name, task in self._plays.items():
+            play = {"hosts": "network", "gather_facts": False, "tasks": [task]}
             (folder / f"{name}.json").write_text(json.dumps([play]))
         (folder / "ansible.cfg").write_text("[defaults]\nforks = 50\nretry_files_enabled = False\n")
-        self._controller = Controller("bench", folder / "inventories", folder / "state", folder)
 
     def play(self, name: str, count: int = DEVICES) -> _Cost:
-        playbook = str(self._folder / f"{name}.json") if name in self._plays else name
-        environment = {"ANSIBLE_CONFIG": str(self._folder / "ansible.cfg")}
+        playbook = str(self.folder / f"{name}.json") if name in self._plays else name
+        environment = {"ANSIBLE_CONFIG": str(self.folder / "ansible.cfg")}
         if playbook == name:
             environment["ANSIBLE_CALLBACKS_ENABLED"] = "civicops.town.run"
         limit = f"network[0:{count - 1}]"
         started, before = time.perf_counter(), children_seconds()
-        process = self._controller.start(
+        process = self.controller.start(
             Path(sys.executable).parent / "ansible-playbook",
-            *("-i", self._folder / "inventories/bench", "--vault-id", f"bench@{self._vault}", "--limit", limit),
+            *("-i", self.inventory, "--vault-id", f"bench@{self.vault}", "--limit", limit),
             playbook,
             env=environment,
         )
@@ -178,8 +143,9 @@ class _Town:
         return _Cost(wall, children_seconds() - before, peak.megabytes)
 
     def commits(self) -> int:
-        place = self._folder / "state/bench/network/configs"
-        done = subprocess.run(["git", "-C", place, "rev-list", "--count", "main"], capture_output=True, check=True)
+        done = subprocess.run(
+            ["git", "-C", self.configs, "rev-list", "--count", "main"], capture_output=True, check=True
+        )
         return int(done.stdout)
 
 

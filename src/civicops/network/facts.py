@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from civicops.network.answers import Answers, Settings
@@ -187,10 +189,32 @@ def _by_template(platform: str, command: str, text: str) -> list[dict[str, Any]]
     from textfsm import TextFSMError
 
     try:
-        rows = parse_output(platform=platform, command=command, data=text)
+        machine = _machine(platform, command)
+        if machine is None:
+            return list(parse_output(platform=platform, command=command, data=text))
+        machine.Reset()
+        rows = machine.ParseTextToDicts(text)
     except (ParsingException, TextFSMError):
         return []
-    return [row for row in rows if isinstance(row, dict)]
+    return [{name.lower(): value for name, value in row.items()} for row in rows]
+
+
+@cache
+def _machine(platform: str, command: str) -> Any:
+    """The template of ntc-templates for a command, compiled once for all devices: `parse_output` would do so for each,
+    which is most of its cost. None where there are several to be merged, or none: it knows about these."""
+    import ntc_templates
+    from textfsm import TextFSM
+    from textfsm.clitable import CliTable
+
+    folder = Path(ntc_templates.__file__).with_name("templates")
+    index = CliTable("index", str(folder)).index
+    row = index.GetRowMatch({"Command": command, "Platform": platform})
+    names = index.index[row]["Template"].split(":") if row else []
+    if len(names) != 1:
+        return None
+    with (folder / names[0].strip()).open(encoding="utf-8") as template:
+        return TextFSM(template)
 
 
 def _bounded(text: str) -> str:
