@@ -89,7 +89,7 @@ def _line(one: Device) -> DeviceLine:
         kind=" ".join(part for part in (facts.get("vendor"), facts.get("model")) if part)
         or one.config.body["platform"],
         serial=facts.get("serial") or "",
-        software=facts.get("version") or "",
+        software=", made ".join(part for part in (facts.get("version"), facts.get("software_built")) if part),
         up=_days(facts),
         neighbours=len(facts.get("neighbours") or ()),
         whole_at=stamp(one.whole_at) if one.whole_at else None,
