@@ -16,10 +16,9 @@ from pathlib import Path
 from civicops.network.answers import Answers, DeviceError, Settings
 from civicops.network.platform import Platform
 from civicops.network.pool import ask_all
-from civicops.network.session import ask
 from tests.standins.devices import RECORDED, settings
 from tests.standins.recording import Recording
-from tests.standins.replayer import Manner, Replayer
+from tests.standins.replayer import Device, Manner, Replayer
 
 _WAYS = ("goodbye", "broken off", "below SSH", "silence")
 _MARK = " --More-- "
@@ -81,7 +80,7 @@ class _Cut:
 
 def _kinds(replayer: Replayer, known_hosts: Path) -> list[_Kind]:
     """The devices that there are recordings of, each asked once to its end: what is whole, and how long it takes."""
-    kinds = []
+    played: dict[str, tuple[_Kind, Device]] = {}
     for name, recorded in RECORDED.items():
         if not recorded.path.exists():
             continue
@@ -98,9 +97,18 @@ def _kinds(replayer: Replayer, known_hosts: Path) -> list[_Kind]:
             kind = _Kind(title, recording, how, platform, recorded.config)
             device = replayer.ssh(recording, how)
             device.known_hosts(known_hosts)
-            got = ask(settings(device, platform, known_hosts), [kind.config], [kind.config])
-            kinds.append(replace(kind, whole=got.texts[kind.config], written=device.written))
-    return kinds
+            played[title] = kind, device
+    work = [settings(device, kind.platform, known_hosts, device=title) for title, (kind, device) in played.items()]
+    kinds: dict[str, _Kind] = {}
+
+    def done(asked: Settings, outcome: Answers | DeviceError) -> None:
+        kind, device = played[asked.device]
+        if isinstance(outcome, DeviceError):
+            raise outcome
+        kinds[asked.device] = replace(kind, whole=outcome.texts[kind.config], written=device.written)
+
+    ask_all(work, lambda asked: ([played[asked.device][0].config],) * 2, done)
+    return [kinds[title] for title in played]
 
 
 def _with_banner(recording: Recording, config: str) -> Recording:

@@ -54,13 +54,15 @@ class Manner:
     silent_after: int | None = None
     """After how many bytes it says nothing any more."""
     flood: int = 0
-    """How many bytes the answer to a command has at least."""
+    """How many bytes its answers have at least."""
     page: int = 0
-    """After how many lines it shows its pager's mark; 0: never."""
+    """After how many lines of an answer it shows its pager's mark; 0: never."""
     mark: str = " --More-- "
     wipe: str = "\r         \r"
     endless: bool = False
     """Whether each page is followed by another one."""
+    accept: str = ""
+    """What it shows before the first prompt, to wait for the key that stands in it between quotes."""
     closed_shell: bool = False
     """Whether it never answers the request for a shell."""
 
@@ -110,7 +112,12 @@ class _Session:
         self._privileged = not recording.user_prompt
 
     async def run(self) -> None:
-        await self._say(self._manner.banner + self._recording.greeting + self._prompt)
+        await self._say(self._manner.banner)
+        if self._manner.accept:
+            await self._say(self._manner.accept)
+            if await self._key() != self._manner.accept.split("'")[1].encode():
+                raise _Gone
+        await self._say(self._recording.greeting + self._prompt)
         while True:
             command = await self._line()
             if command:
@@ -132,7 +139,8 @@ class _Session:
         elif command == "enable" and not self._privileged:
             await self._enable(line)
         elif command in self._recording.answers and self._privileged:
-            await self._show(line, self._recording.answers[command])
+            preparing = command.startswith(("terminal ", "screen-length ", "set ", "no "))
+            await self._show(line, self._recording.answers[command], Manner() if preparing else self._manner)
         elif command.startswith("terminal ") and not self._privileged:
             await self._say(line + self._prompt)
         else:
@@ -153,31 +161,24 @@ class _Session:
                 await self._say("\nPassword: ")
         await self._say(("\n" if self._privileged else "\n% Bad secrets\n\n") + self._prompt)
 
-    async def _show(self, line: str, pages: tuple[str, ...]) -> None:
-        if self._manner.page:
-            pages = tuple(page for text in pages for page in self._paged(text))
-            marks = True
-        else:
-            marks = False
+    async def _show(self, line: str, pages: tuple[str, ...], manner: Manner) -> None:
+        marks = bool(manner.page)
+        if marks:
+            pages = tuple(page for text in pages for page in _paged(text, manner.page))
         await self._say(line)
-        if self._manner.flood:
+        if manner.flood:
             await self._flood(pages[0] or "x\n")
         for number, page in enumerate(pages):
             last = number == len(pages) - 1
-            await self._say(page + (self._manner.mark if marks and (not last or self._manner.endless) else ""))
+            await self._say(page + (manner.mark if marks and (not last or manner.endless) else ""))
             if not last:
                 await self._key()
                 if marks:
-                    await self._say(self._manner.wipe)
-        while self._manner.endless:
+                    await self._say(manner.wipe)
+        while manner.endless:
             await self._key()
-            await self._say(self._manner.wipe + pages[-1] + self._manner.mark)
+            await self._say(manner.wipe + pages[-1] + manner.mark)
         await self._say(self._prompt)
-
-    def _paged(self, text: str) -> list[str]:
-        lines = text.splitlines(keepends=True)
-        size = self._manner.page
-        return ["".join(lines[start : start + size]) for start in range(0, len(lines), size)] or [""]
 
     async def _flood(self, text: str) -> None:
         block = text * (65536 // len(text) + 1)
@@ -231,6 +232,11 @@ class _Session:
         if not byte:
             raise _Gone
         return byte
+
+
+def _paged(text: str, size: int) -> list[str]:
+    lines = text.splitlines(keepends=True)
+    return ["".join(lines[start : start + size]) for start in range(0, len(lines), size)] or [""]
 
 
 class _Abort:
@@ -287,7 +293,9 @@ class _Server(asyncssh.SSHServer):
         return (username, password) == (self._manner.user, self._manner.password)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
-        return self._forwards
+        if not self._forwards:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not here")
+        return True
 
 
 class Replayer:

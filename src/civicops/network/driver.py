@@ -79,6 +79,10 @@ class Bounded(BaseConnection):
             "transport_factory": transport_of(self.keys),
         }
 
+    def _try_session_preparation(self, force_data: bool = True) -> None:
+        # A return could be the wrong key where a greeting waits for another one: `session` sees to that.
+        super()._try_session_preparation(force_data and not self.device_type.startswith("generic"))
+
     def telnet_login(self, *arguments: Any, **named: Any) -> str:
         login: Callable[..., str] = super().telnet_login
         if self.device_type.startswith("generic"):  # netmiko's generic class leaves the login out

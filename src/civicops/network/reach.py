@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import paramiko
@@ -37,15 +38,40 @@ def transport_of(keys: Keys) -> Callable[..., paramiko.Transport]:
     return made
 
 
-def check_key_file(login: Login) -> None:
-    """:raises DeviceError: its key's file can't be used."""
+def key_of(login: Login) -> paramiko.PKey | None:
+    """The SSH key that logs in.
+
+    :raises DeviceError: its file can't be used.
+    """
     if login.key_file is None:
-        return
+        return None
+    with _KEYS:
+        return _key(login.key_file, login.key_passphrase)
+
+
+# A passphrase costs a second to try: once for all devices.
+_KEYS = threading.Lock()
+
+
+@cache
+def _key(file: Path, passphrase: str | None) -> paramiko.PKey:
     try:
-        with login.key_file.open("rb") as file:
-            file.read(1)
+        file.read_bytes()
     except OSError as error:
-        raise DeviceError("settings", f"the SSH key {login.key_file} can't be read: {error.strerror}") from None
+        raise DeviceError("settings", f"the SSH key {file} can't be read: {error.strerror}") from None
+    for kind in (paramiko.Ed25519Key, paramiko.RSAKey, paramiko.ECDSAKey):
+        try:
+            key = kind.from_private_key_file(str(file), passphrase)
+        except paramiko.PasswordRequiredException:
+            raise DeviceError("settings", f"the SSH key {file} needs a passphrase") from None
+        except (paramiko.SSHException, ValueError, TypeError):
+            continue
+        certificate = file.with_name(f"{file.name}-cert.pub")
+        if certificate.exists():
+            key.load_certificate(str(certificate))
+        return key
+    wrong = "its passphrase is wrong, or it" if passphrase else "it"
+    raise DeviceError("settings", f"the SSH key {file} can't be used: {wrong} is of no kind that is known here")
 
 
 class Jump:
@@ -96,7 +122,7 @@ class Jump:
 
     def _connect(self) -> paramiko.SSHClient:
         login = self._login
-        check_key_file(login)
+        key = key_of(login)
         keys = host_keys(self._settings, login)
         limit = self._settings.connect_timeout
         client = paramiko.SSHClient()
@@ -107,8 +133,7 @@ class Jump:
                 login.port,
                 login.user,
                 login.password,
-                key_filename=None if login.key_file is None else str(login.key_file),
-                passphrase=login.key_passphrase,
+                pkey=key,
                 look_for_keys=False,
                 allow_agent=False,
                 timeout=limit,
@@ -131,7 +156,7 @@ def told(error: Exception, login: Login) -> DeviceError:
     for cause in chain:
         if isinstance(cause, DeviceError):
             return cause
-    for cause in chain:
+    for cause in reversed(chain):  # netmiko's own ones stand around what really was
         found = _known(cause, where, login)
         if found is not None:
             return found
@@ -145,8 +170,6 @@ def told(error: Exception, login: Login) -> DeviceError:
 
 
 def _known(cause: BaseException, where: str, login: Login) -> DeviceError | None:
-    if isinstance(cause, paramiko.PasswordRequiredException):
-        return DeviceError("settings", f"the SSH key {login.key_file} needs a passphrase, or another one")
     if isinstance(cause, paramiko.AuthenticationException):  # netmiko's is one of these
         if "transport shut down" in str(cause):
             return DeviceError("cut", f"{where} ended the connection at login")

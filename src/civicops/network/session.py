@@ -11,24 +11,22 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import paramiko
 from netmiko import log as netmiko_log
 
 from civicops.network.answers import Answers, DeviceError, Settings
 from civicops.network.driver import Bounded, bounded
-from civicops.network.reach import Jump, check_key_file, host_keys, told
+from civicops.network.reach import Jump, key_of, host_keys, told
 from civicops.network.screen import Screen, answer, lines_after_first
 from civicops.network.wire import Limits
 from civicops.text import printable
 
-if TYPE_CHECKING:
-    from civicops.network.wire import Wire
-
 # How long nothing may come for a prompt to be the last that is said, and for a line that looks like one.
 _SETTLED = 0.01
 _PROVEN = 0.05
+# How long a device may take to say its first word, where netmiko's class does not wait for one.
+_FIRST = 3
 _MOST_PAGES = 20_000
 _PROMPT = re.compile(r"\S.{0,200}[#>$%\])]$|^[#>$%]$")
 # What stands between the login and the prompt, and the key that goes on. None of them is an order to the device.
@@ -83,13 +81,14 @@ def ask(
 class _Talk:
     """Commands and answers, once somebody is logged in."""
 
-    def __init__(self, wire: Wire, settings: Settings, line_end: str) -> None:
-        self._wire = wire
+    def __init__(self, driver: Bounded, settings: Settings) -> None:
+        self._wire = driver.wire
+        self._new = not driver.base_prompt  # netmiko's class has read nothing yet
         self._settings = settings
         self._platform = settings.platform
         self._pager = re.compile(settings.platform.pager) if settings.platform.pager else None
         self._screen = Screen(self._pager)
-        self._end = line_end
+        self._end = settings.platform.line_end or driver.RETURN
         self._pages = 0
         self._empty: list[str] = []
         self.prompt = ""
@@ -155,8 +154,13 @@ class _Talk:
 
     def _candidate(self) -> str:
         """Something that looks like a prompt, after pressing return."""
-        accepted: set[str] = set()
-        self._wire.send(self._end)
+        pressed: set[str] = set()
+        if self._new:
+            self._screen.feed(self._wire.receive(_FIRST))
+            self._settle(_PROVEN)
+            self._new = False
+        if not self._greeted(pressed):
+            self._wire.send(self._end)
         while True:
             shown = self._screen.shown()
             if _PROMPT.search(shown):
@@ -164,12 +168,18 @@ class _Talk:
                 if self._screen.shown() == shown:
                     return shown
                 continue
-            for greeting, key in _GREETINGS:
-                if key not in accepted and greeting.search(shown):
-                    accepted.add(key)
-                    self._wire.send(key)
+            self._greeted(pressed)
             self._screen.feed(self._come())
             self._screen.take()
+
+    def _greeted(self, pressed: set[str]) -> bool:
+        """Press the key that a greeting waits for, if it does and was not pressed before."""
+        for greeting, key in _GREETINGS:
+            if key not in pressed and greeting.search(self._screen.shown()):
+                pressed.add(key)
+                self._wire.send(key)
+                return True
+        return False
 
     def _come(self) -> bytes:
         data = self._wire.receive(self._settings.command_timeout)
@@ -186,7 +196,7 @@ class _Talk:
 def _session(settings: Settings, jump: Jump | None) -> Iterator[tuple[Bounded, _Talk]]:
     login = settings.login
     platform = settings.platform
-    check_key_file(login)
+    key = key_of(login)
     if settings.telnet and jump is not None:
         raise DeviceError("settings", "telnet through a jump host is not there: the device needs SSH")
     limits = Limits(time.monotonic() + settings.session_timeout, settings.most_bytes)
@@ -197,8 +207,7 @@ def _session(settings: Settings, jump: Jump | None) -> Iterator[tuple[Bounded, _
         password=login.password,
         secret=settings.enable_secret or "",
         device_type=f"{platform.driver}_telnet" if settings.telnet else platform.driver,
-        key_file=None if login.key_file is None else str(login.key_file),
-        passphrase=login.key_passphrase,
+        pkey=key,
         sock=None if jump is None else jump.channel(login),
         conn_timeout=min(settings.connect_timeout, settings.session_timeout),
         auto_connect=False,
@@ -208,7 +217,7 @@ def _session(settings: Settings, jump: Jump | None) -> Iterator[tuple[Bounded, _
     try:
         with _login_watched(driver, min(4 * settings.connect_timeout, settings.session_timeout)):
             driver.begin(limits, host_keys(settings, login), settings.command_timeout)
-        yield driver, _Talk(driver.wire, settings, platform.line_end or driver.RETURN)
+        yield driver, _Talk(driver, settings)
     finally:
         _hang_up(driver)
         netmiko_log.removeFilter(driver._secrets_filter)

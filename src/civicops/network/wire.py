@@ -54,6 +54,8 @@ class Wire(Channel):
             data, self._waiting = self._waiting, b""
             return data
         data = self._read(min(seconds, self._limits.left()))
+        if not data:
+            self._limits.left()
         self._received += len(data)
         if self._received > self._limits.most_bytes:
             raise DeviceError("flood", f"it said more than the {self._limits.most_bytes:,} bytes that it may")

@@ -48,6 +48,7 @@ def _shown(recorded: Recorded) -> dict[str, str]:
     commands = data["commands"]
     pairs = list(commands.items()) if isinstance(commands, dict) else [pair for one in commands for pair in one.items()]
     texts: dict[str, str] = {}
+    command = ""
     for key, text in pairs:
         if key == " ":
             # FortiOS wipes its mark by nine blanks.
