@@ -17,7 +17,7 @@ from netmiko import log as netmiko_log
 
 from civicops.network.answers import Answers, DeviceError, Settings
 from civicops.network.driver import Bounded, bounded
-from civicops.network.reach import Jump, key_of, host_keys, told
+from civicops.network.reach import Jump, host_keys, key_of, told
 from civicops.network.screen import Screen, answer, lines_after_first
 from civicops.network.wire import Limits
 from civicops.text import printable
