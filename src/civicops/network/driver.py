@@ -45,7 +45,7 @@ class Bounded(BaseConnection):
     keys: Keys
     _silence: float
     _searched = 0
-    _passwords: int | None = None
+    _passwords = 0
 
     def begin(self, limits: Limits, keys: Keys, silence: float) -> None:
         """Connect, log in and prepare the session; no step of it waits longer than `silence`."""
@@ -87,29 +87,29 @@ class Bounded(BaseConnection):
         login: Callable[..., str] = super().telnet_login
         if self.device_type.startswith("generic"):  # netmiko's generic class leaves the login out
             login = super().std_login  # type: ignore[misc]
-        self._passwords = 0
         try:
             return login(*arguments, **named)
         except DeviceError as error:
             if error.wrong == "cut" and self._passwords:
                 raise DeviceError("login", "it ended the connection after the password: refused, or locked") from None
             raise
-        finally:
-            self._passwords = None
 
     def write_channel(self, out_data: str) -> None:
-        if self._passwords is not None and self.password and out_data.strip("\r\n") == self.password:
-            # netmiko tries up to 20 times, which locks users out.
+        if self.password and out_data.strip("\r\n") == self.password:
+            # netmiko tries up to 20 times (telnet, cisco_asa), which locks users out.
             if self._passwords == _MOST_PASSWORDS:
                 raise DeviceError("login", "user or password refused")
             self._passwords += 1
         super().write_channel(out_data)
 
     def enable(self, *arguments: Any, **named: Any) -> str:
+        before, self._passwords = self._passwords, 0  # the secret may be the same
         try:
             return super().enable(*arguments, **named)
         except (ValueError, ReadTimeout):
             raise DeviceError("enable", _NO_ENABLE) from None
+        finally:
+            self._passwords = before
 
     def enable_secret_handler(self, pattern: str, output: str, re_flags: int = re.IGNORECASE) -> str:
         if not re.search(pattern, output, flags=re_flags):

@@ -30,7 +30,7 @@ def ask_all(
 
     `done` gets each outcome as it comes, in the caller's thread; while it works, the others wait with theirs, so that
     no more than `threads` answers are in memory. A device whose turn has not come by `deadline` (monotonic) isn't
-    asked. What `done` raises ends the whole: devices that are being asked are waited for, the rest isn't begun.
+    asked. What `done` raises ends the whole, and so does Ctrl-C: sessions are broken off, the rest isn't begun.
     """
     todo = queue.SimpleQueue[Settings]()
     for settings in work:
@@ -45,7 +45,7 @@ def ask_all(
                 settings = todo.get_nowait()
             except queue.Empty:
                 return
-            outcomes.put((settings, _outcome(settings, commands_of, jumps, deadline)))
+            outcomes.put((settings, _outcome(settings, commands_of, jumps, deadline, stop)))
 
     workers = [threading.Thread(target=run, name=f"device-{number}") for number in range(min(threads, len(work)))]
     for worker in workers:
@@ -86,7 +86,11 @@ class _Jumps:
 
 
 def _outcome(
-    settings: Settings, commands_of: Callable[[Settings], Asked], jumps: _Jumps, deadline: float | None
+    settings: Settings,
+    commands_of: Callable[[Settings], Asked],
+    jumps: _Jumps,
+    deadline: float | None,
+    stop: threading.Event,
 ) -> Outcome:
     try:
         if deadline is not None:
@@ -95,7 +99,7 @@ def _outcome(
                 return DeviceError("timeout", "it was not asked: the time for all devices was over")
             settings = replace(settings, session_timeout=min(settings.session_timeout, left))
         commands, must = commands_of(settings)
-        return ask(settings, commands, must, jumps.of(settings))
+        return ask(settings, commands, must, through=jumps.of(settings), stop=stop)
     except DeviceError as error:
         return DeviceError(error.wrong, error.reason)  # without its traceback, which would keep the session's texts
     except Exception as error:

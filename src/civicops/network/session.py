@@ -37,19 +37,25 @@ _REFUSAL_LENGTH = 1000
 
 
 def ask(
-    settings: Settings, commands: Sequence[str], must: Collection[str] = (), through: Jump | None = None
+    settings: Settings,
+    commands: Sequence[str],
+    must: Collection[str] = (),
+    *,
+    through: Jump | None = None,
+    stop: threading.Event | None = None,
 ) -> Answers:
     """Ask one device, command by command.
 
     What is in `must` has to be answered, and is proven to be whole: the device answers an empty line after it with its
     prompt and nothing else. `through` is the connection to `settings.jump`; without it, one is made for this session.
+    Once `stop` is set, the session ends within a second.
 
     :raises DeviceError: it was not asked to the end.
     """
     started = time.monotonic()
     own = Jump(settings) if through is None and settings.jump is not None else None
     try:
-        with _session(settings, through or own) as (driver, talk):
+        with _session(settings, through or own, stop) as (driver, talk):
             if settings.platform.enable and not driver.check_enable_mode():
                 driver.enable()
             talk.find_prompt()
@@ -156,8 +162,9 @@ class _Talk:
         """Something that looks like a prompt, after pressing return."""
         pressed: set[str] = set()
         if self._new:
-            self._screen.feed(self._wire.receive(_FIRST))
-            self._settle(_PROVEN)
+            if not self._screen.shown():
+                self._screen.feed(self._wire.receive(_FIRST))
+                self._settle(_PROVEN)
             self._new = False
         if not self._greeted(pressed):
             self._wire.send(self._end)
@@ -193,13 +200,13 @@ class _Talk:
 
 
 @contextmanager
-def _session(settings: Settings, jump: Jump | None) -> Iterator[tuple[Bounded, _Talk]]:
+def _session(settings: Settings, jump: Jump | None, stop: threading.Event | None) -> Iterator[tuple[Bounded, _Talk]]:
     login = settings.login
     platform = settings.platform
     key = key_of(login)
     if settings.telnet and jump is not None:
         raise DeviceError("settings", "telnet through a jump host is not there: the device needs SSH")
-    limits = Limits(time.monotonic() + settings.session_timeout, settings.most_bytes)
+    limits = Limits(time.monotonic() + settings.session_timeout, settings.most_bytes, stop)
     driver = bounded(platform.driver, settings.telnet)(
         host=login.address,
         port=login.port,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ _CHUNK = 64 * 1024
 # What a device may say before the first command, with banners and all: netmiko searches all of it again and again.
 _MOST_GREETING = 64 * 1024
 _LONGEST_LINE = 4096
+# How long it waits without looking whether it shall end.
+_LISTENS = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,12 @@ class Limits:
     until: float
     """When it must be over, on the monotonic clock."""
     most_bytes: int
+    stop: threading.Event | None = None
+    """Set where nobody waits for the answers any more."""
 
     def left(self) -> float:
+        if self.stop is not None and self.stop.is_set():
+            raise DeviceError("cut", "it was not asked to the end: the run was ended")
         left = self.until - time.monotonic()
         if left <= 0:
             raise DeviceError("timeout", "the session took longer than session_timeout")
@@ -53,7 +60,13 @@ class Wire(Channel):
         if self._waiting:
             data, self._waiting = self._waiting, b""
             return data
-        data = self._read(min(seconds, self._limits.left()))
+        until = time.monotonic() + seconds
+        data = b""
+        while not data:
+            left = min(until - time.monotonic(), self._limits.left())
+            data = self._read(min(left, _LISTENS))
+            if left <= _LISTENS:
+                break
         if not data:
             self._limits.left()
         self._received += len(data)

@@ -79,6 +79,23 @@ def test_what_the_caller_raises_ends_it(work: list[Settings]) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("device-")]
 
 
+def test_sessions_are_broken_off_where_nobody_waits_for_them(
+    replayer: Replayer, ios: Recording, platform: Platform, known_hosts: Path
+) -> None:
+    quick, stuck = replayer.ssh(ios), replayer.ssh(ios, Manner(silent_after=700))
+    for device in (quick, stuck):
+        device.known_hosts(known_hosts)
+    work = [settings(stuck, platform, known_hosts, device="stuck"), settings(quick, platform, known_hosts)]
+
+    def done(asked: Settings, _outcome: Outcome) -> None:
+        assert asked.device == "sw1"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask_all(work, _commands, done)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("device-")]
+
+
 def test_nobody_to_ask() -> None:
     ask_all([], _commands, lambda asked, outcome: pytest.fail(f"{asked} {outcome}"))
 
