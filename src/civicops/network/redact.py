@@ -37,7 +37,7 @@ _PEM = Block(
 )
 _PREFIX = r"(?i)(?<![\w=,-])(?:[a-z0-9]{1,20}[-_]){0,3}"
 _HOW = (
-    r"(?:(?:\d{1,2}|type|type \d|encrypted|encrypt|plain|plaintext|plain-text|ciphertext|cipher|cypher|simple|hash"
+    r"(?:(?:\d|type|type \d|encrypted|encrypt|plain|plaintext|plain-text|ciphertext|cipher|cypher|simple|hash"
     r"|hashed|sha\d*|sha-\d+|md5|bcrypt|pbkdf2|ascii-text|hexadecimal|ascii|hex|clear|cleartext|clear-text"
     r"|text)[ \t]+){0,3}"
 )

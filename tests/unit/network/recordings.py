@@ -67,7 +67,6 @@ def _answers(data: Mapping[str, Any]) -> dict[str, str]:
     said = data["commands"]
     pairs = [pair for one in (said if isinstance(said, list) else [said]) for pair in one.items()]
     prompt = _plain(data.get("init_prompt") or "").split("\n")[-1].strip("\r ")
-    prompt = prompt or _plain(str(pairs[0][1])).split("\n")[-1].strip("\r ")
     answers: dict[str, str] = {}
     last = ""
     for key, value in pairs:

@@ -53,7 +53,9 @@ def test_a_form_keeps_all_but_the_secret(name: str, form: str) -> None:
 @given(data=st.data())
 def test_no_secret_survives(name: str, data: st.DataObject) -> None:
     platform = platforms()[name]
-    forms = data.draw(st.lists(st.sampled_from(FORMS[name]), min_size=1, max_size=5))
+    forms = data.draw(
+        st.lists(st.sampled_from([form for form in FORMS[name] if re.search(r"\bS\b", form)]), min_size=1, max_size=5)
+    )
     found = data.draw(st.lists(secrets, min_size=2, max_size=2, unique=True))
     fixed = "\n".join(FORMS[name]) + " secret"
     for secret in found:
