@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from civicops.network.common import HINT, WORDS, Span, common_spans, free, merged, whole
 from civicops.network.platform import Block, Platform, Scope, compiled
 
 Fingerprint = Callable[[str], str]
@@ -26,7 +27,6 @@ MOST_ROUNDS = 8
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _TOKEN = re.compile(f"{_OPEN}[0-9a-f]*{_CLOSE}")
 _PLACEHOLDER = re.compile("<secret(?: ([0-9a-f]{12}))?>")
-_QUOTES = "\"'"
 # Where a word ends, when we look for a secret elsewhere.
 _ATOM = re.compile(r"""[^\s"'`=,;:@/()\[\]{}<>|\\]+""")
 _EDGE = re.compile(r"""[\s"'`=,;:@/()\[\]{}<>|\\]""")
@@ -35,55 +35,7 @@ _PEM = Block(
     begins=r"(?P<secret>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----)",
     ends=r"(?P<secret>-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)",
 )
-_PREFIX = r"(?i)(?<![\w=,-])(?:[a-z0-9]{1,20}[-_]){0,3}"
-_HOW = (
-    r"(?:(?:\d|type|type \d|encrypted|encrypt|plain|plaintext|plain-text|ciphertext|cipher|cypher|simple|hash"
-    r"|hashed|sha\d*|sha-\d+|md5|bcrypt|pbkdf2|ascii-text|hexadecimal|ascii|hex|clear|cleartext|clear-text"
-    r"|text)[ \t]+){0,3}"
-)
-_NAMED = (
-    r"(?:password|passwd|pwd|passphrase|passcode|secret|psk|psksecret|wpa-?key|wepkey|pre-?shared-?(?:key|secret)"
-    r"|(?:shared|server|auth|authentication|encryption|encrypted|private|privacy|security|session|sha|md5|priv|host"
-    r"|community|virtual-controller)[ _-]keys?|key-?(?:string|text|phrase|value)|keystring|auth-?pass|priv-?pass"
-    r"|authkey|privkey|pin|token|credentials?|phash)"
-)
-_COMMON = tuple(
-    re.compile(expression)
-    for expression in (
-        r"(?<![\w$])(?P<secret>\$(?:\d{1,2}|2[abxy]|y|gy|7y|sha1|sha256|sha512|pbkdf2[\w-]{0,20})\$[^\s\"';]++)",
-        _PREFIX + _NAMED + r"(?:[ \t]*[=:][ \t]*|[ \t]+)" + _HOW + r"(?P<secret>\S++)",
-        _PREFIX + r"community(?:-?name)?(?:[ \t]*[=:][ \t]*|[ \t]+)" + _HOW + r"(?P<secret>\S++)",
-        r"(?i)(?<![\w-])(?:v|version )?2c (?:community )?(?P<secret>\S++)",
-        r"(?i)(?<![\w-])(?:md5|sha|sha1|sha256|des|3des|aes|aes128|aes-128|aes256|aes-256)"
-        r" (?:\d{1,3} )?(?:encrypted )?(?P<secret>(?=[^\s]{16})\S++)",
-    )
-)
-_ENC = re.compile(r"(?<![\w-])ENC (?P<secret>[^\s\"]++)")
-_URL = re.compile(r"://(?P<word>[^\s\"'<>]++)")
-_HINT = re.compile(r"(?i)pass|secret|pwd|psk|key|communit|2c |md5|sha|des |aes|ENC |\$|://|pin|token|credential|phash")
 _GROUPS = ("secret", "secret2", "secret3", "secret4")
-
-# Words that stand after one like `password` and are none. They are also not looked for elsewhere where somebody has one
-# for a secret: what stood in the place of a word of the command language would tell which one it was.
-_WORDS = frozenset({
-    "access", "additional", "additive", "address", "hostname", "index", "role", "pass-phrase", "aging", "composition", "check", "expiry", "lifetime", "max-length", "min-length", "minimum-length", "retry", "reuse", "warning", "admin", "administrator", "aes", "all", "and", "any", "attempts",
-    "auth", "authentication", "authorization", "authpriv", "both", "bytes", "chain", "change", "cipher",
-    "ciphertext", "clear", "cleartext", "client", "community", "complexity", "config", "configuration",
-    "crypto", "default", "delete", "des", "disable", "disabled", "enable", "enabled", "enc", "encrypt", "encrypted",
-    "encryption", "exact", "expiration", "expire", "export", "extended", "false", "for", "from", "generate",
-    "group", "hash", "hashed", "history", "host", "if", "in", "inform", "informs", "internet", "is", "key",
-    "length", "level", "line", "list", "local", "lockout", "login", "manager", "map", "max", "md5", "min",
-    "minimum", "mode", "monitor", "name", "network", "no", "no-advertise", "no-export", "noauth", "none", "not",
-    "null", "of", "off", "on", "operator", "or", "password", "permit", "plaintext", "policies", "policy",
-    "port", "pre-share", "priv", "private", "prompt", "public", "quality", "radius", "read", "read-only",
-    "read-write", "recovery", "required", "restricted", "ro", "root", "router", "rsa", "rule", "rules", "rw",
-    "secret", "server", "service", "sha", "sha1", "sha256", "sha512", "snmp", "ssh", "standard", "state",
-    "strength", "subject", "system", "tacacs", "telnet", "the", "timeout", "to", "trap", "traps", "true",
-    "type", "udp", "unrestricted", "user", "username", "users", "version", "view", "vlan", "with", "write",
-    "yes",
-})  # fmt: skip
-# Communities that everybody knows are communities all the same.
-_KNOWN = frozenset({"public", "private"})
 
 
 def fingerprinter(key: bytes) -> Fingerprint:
@@ -158,13 +110,6 @@ def _rule(expression: re.Pattern[str], stable: bool = True) -> _Rule:
     return expression, [name for name in _GROUPS if name in expression.groupindex], stable
 
 
-@dataclass(frozen=True)
-class _Span:
-    start: int
-    end: int
-    stable: bool
-
-
 @dataclass
 class _Redaction:
     """One round: what the rules find, and then the same values wherever else they stand."""
@@ -226,7 +171,7 @@ class _Redaction:
         if len(core) > LONGEST_LINE:
             return self._long(core, inside)
         found = False
-        while spans := _merged(self._spans(core, inside)):
+        while spans := merged(self._spans(core, inside)):
             parts, at, found = list[str](), 0, True
             for span in spans:
                 parts += [core[at : span.start], self._hide(core[span.start : span.end], span.stable)]
@@ -237,22 +182,22 @@ class _Redaction:
     def _long(self, core: str, inside: Sequence[_Rule]) -> str:
         text = core.strip()
         if _TOKEN.fullmatch(text) or not (
-            _HINT.search(core) or any(rule.search(core[:LONGEST_LINE]) for rule, _, _ in (*self._rules, *inside))
+            HINT.search(core) or any(rule.search(core[:LONGEST_LINE]) for rule, _, _ in (*self._rules, *inside))
         ):
             return core
         return core[: min(len(core) - len(core.lstrip()), 80)] + self._hide(text, stable=not self.only_unstable)
 
-    def _spans(self, core: str, inside: Sequence[_Rule]) -> Iterator[_Span]:
+    def _spans(self, core: str, inside: Sequence[_Rule]) -> Iterator[Span]:
         tokens = [found.span() for found in _TOKEN.finditer(core)] if _OPEN in core else []
         for rule, groups, stable in (*self._rules, *inside):
             found = rule.search(core)
             for name in groups if found else ():
                 start, end = found.span(name) if found else (-1, -1)
-                span = _free(_whole(core, start, end), tokens) if start < end else None
+                span = free(whole(core, start, end), tokens) if start < end else None
                 if span:
-                    yield _Span(*span, stable)
-        if not self.only_unstable and _HINT.search(core):
-            yield from _common(core, tokens)
+                    yield Span(*span, stable)
+        if not self.only_unstable and HINT.search(core):
+            yield from common_spans(core, tokens)
 
     def _hide(self, value: str, stable: bool) -> str:
         if _TOKEN.fullmatch(value.strip()):
@@ -276,7 +221,7 @@ class _Redaction:
     def _worth(self, value: str) -> bool:
         if _OPEN in value or "\n" in value or len(value) < 3 or (value.isdigit() and len(value) < 6):
             return False
-        return value.lower() not in _WORDS and not (value in self._starts and value.replace("-", "").islower())
+        return value.lower() not in WORDS and not (value in self._starts and value.replace("-", "").islower())
 
     def _replaced(self, line: str, seek: _Seek) -> str:
         parts, at = list[str](), 0
@@ -357,76 +302,3 @@ def _cut(lines: Sequence[str], at: int, block: Block, begins: re.Match[str]) -> 
             content.append(lines[number][:end].strip())
         return first[:start], "\n".join(content), lines[number][end:], number + 1
     return first[:start], "\n".join(content), None, len(lines)
-
-
-def _common(core: str, tokens: Sequence[tuple[int, int]]) -> Iterator[_Span]:
-    for rule in _COMMON:
-        at = 0
-        while found := rule.search(core, at):
-            start, end = found.span("secret")
-            span = _whole(core, start, end)
-            value = core[slice(*span)].lower()
-            # What is no secret may be the name of the next one
-            at = max(start, found.start() + 1)
-            known = value in _KNOWN and "community" in found.group().lower()
-            if (
-                (value in _WORDS and not known)
-                or (value.isdigit() and len(value) < 3)
-                or re.fullmatch(r"\d{1,10}:\d{1,10}", value)
-            ):
-                continue
-            at = max(span[1], found.start() + 1)
-            free = _free(span, tokens)
-            if free:
-                yield _Span(*free, True)
-    for found in _ENC.finditer(core):
-        free = _free(found.span("secret"), tokens)
-        if free:
-            yield _Span(*free, False)
-    for found in _URL.finditer(core):
-        word = found.group("word")
-        end, colon = word.rfind("@"), word.find(":")
-        if 0 < colon < end - 1:
-            free = _free((found.start("word") + colon + 1, found.start("word") + end), tokens)
-            if free:
-                yield _Span(*free, True)
-
-
-def _whole(core: str, start: int, end: int) -> tuple[int, int]:
-    """All of a value: to the quote that closes it, without the quotes; without a semicolon that ends the statement."""
-    opening = start if core[start] in _QUOTES else start - 1 if start and core[start - 1] in _QUOTES else -1
-    if opening >= 0:
-        quote, close = core[opening], opening + 1
-        while close < len(core) and core[close] != quote:
-            close += 2 if core[close] == "\\" else 1
-        if close >= len(core):
-            return (opening + 1, len(core)) if opening + 1 < len(core) else (opening, len(core))
-        after = core[close + 1 : close + 2]
-        if (not after or after.isspace() or after in ";,)]}>") and close >= end - 2 and close > opening + 1:
-            return opening + 1, close
-        return opening, max(end, close + 1)
-    while end > start + 1 and core[end - 1] == ";":
-        end -= 1
-    return start, end
-
-
-def _free(span: tuple[int, int], tokens: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
-    """The span, grown over what stands for secrets that it cuts; None where it holds nothing else."""
-    start, end = span
-    for first, last in tokens:
-        if first <= start and end <= last:
-            return None
-        if first < end and start < last:
-            start, end = min(start, first), max(end, last)
-    return start, end
-
-
-def _merged(spans: Iterator[_Span]) -> list[_Span]:
-    merged: list[_Span] = []
-    for span in sorted(spans, key=lambda one: (one.start, one.end)):
-        last = merged[-1] if merged else None
-        if last and span.start < last.end:
-            merged[-1] = _Span(last.start, max(last.end, span.end), last.stable and span.stable)
-        else:
-            merged.append(span)
-    return merged

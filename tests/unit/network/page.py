@@ -1,4 +1,4 @@
-"""The parts of docs/network-platforms.md that are made from the data: `python -m tests.unit.network.page` writes them."""
+"""The parts of docs/network-platforms.md that are made from the data; `python -m tests.unit.network.page` does it."""
 
 from __future__ import annotations
 

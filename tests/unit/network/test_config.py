@@ -75,7 +75,10 @@ def test_no_part_of_it_is_whole(cut: int) -> None:
 
 
 def test_normalised() -> None:
-    text = "Building configuration...\r\nhostname a  \r\n\r\n\r\nntp clock-period 17180152\r\n! Last configuration change at 1\r\nend\r\n\r\n"
+    text = (
+        "Building configuration...\r\nhostname a  \r\n\r\n\r\nntp clock-period 17180152\r\n"
+        "! Last configuration change at 1\r\nend\r\n\r\n"
+    )
     assert normalise(IOS, text) == "hostname a\n\nend\n"
     assert normalise(IOS, "") == ""
     text = "config firewall internet-service-name\n    edit 1\n    next\nend\nconfig x\nend\n#conf_file_ver=1"
@@ -107,26 +110,58 @@ def test_what_git_gets() -> None:
 SIGNS: list[tuple[str, str, dict[Sign, bool | None]]] = [
     ("cisco_ios", "line vty 0 4\n transport input ssh", {"telnet": False}),
     ("cisco_ios", "line vty 0 4\n transport input telnet ssh", {"telnet": True}),
-    ("cisco_ios", " transport input all\nip http server\nip http secure-server", {"telnet": True, "http": True, "https": True}),
+    (
+        "cisco_ios",
+        " transport input all\nip http server\nip http secure-server",
+        {"telnet": True, "http": True, "https": True},
+    ),
     ("cisco_ios", "no ip http server", {"http": False}),
-    ("cisco_ios", "snmp-server community private RW\nntp server 10.0.0.1\nlogging host 10.0.0.2",
-     {"default_community": True, "time": True, "log": True}),
-    ("cisco_ios", "snmp-server community publicity RO\nlogging buffered 4096", {"default_community": False, "log": False}),
-    ("aruba_procurve", "; J9 Configuration Editor; x\nhostname a", {"telnet": True, "http": True, "https": False, "time": False}),
-    ("aruba_procurve", "no telnet-server\nno web-management\nweb-management ssl\nsntp server priority 1 10.0.0.1\nlogging 10.0.0.1",
-     {"telnet": False, "http": False, "https": True, "time": True, "log": True}),
+    (
+        "cisco_ios",
+        "snmp-server community private RW\nntp server 10.0.0.1\nlogging host 10.0.0.2",
+        {"default_community": True, "time": True, "log": True},
+    ),
+    (
+        "cisco_ios",
+        "snmp-server community publicity RO\nlogging buffered 4096",
+        {"default_community": False, "log": False},
+    ),
+    (
+        "aruba_procurve",
+        "; J9 Configuration Editor; x\nhostname a",
+        {"telnet": True, "http": True, "https": False, "time": False},
+    ),
+    (
+        "aruba_procurve",
+        "no telnet-server\nno web-management\nweb-management ssl\nsntp server priority 1 10.0.0.1\nlogging 10.0.0.1",
+        {"telnet": False, "http": False, "https": True, "time": True, "log": True},
+    ),
     ("aruba_procurve", 'snmp-server community "public" unrestricted', {"default_community": True}),
-    ("juniper_junos", "system {\n    services {\n        telnet;\n        web-management {\n            http;\n        }",
-     {"telnet": True, "http": True, "https": False}),
+    (
+        "juniper_junos",
+        "system {\n    services {\n        telnet;\n        web-management {\n            http;\n        }",
+        {"telnet": True, "http": True, "https": False},
+    ),
     ("juniper_junos", "                        telnet;\n", {"telnet": False}),
-    ("fortinet", "        set allowaccess ping telnet https\n", {"telnet": True, "http": False, "https": True, "time": True}),
+    (
+        "fortinet",
+        "        set allowaccess ping telnet https\n",
+        {"telnet": True, "http": False, "https": True, "time": True},
+    ),
     ("fortinet", "    set ntpsync disable\n", {"time": False}),
-    ("mikrotik_routeros", "/ip service\nset telnet disabled=yes\nset www address=10.0.0.0/8 disabled=yes",
-     {"telnet": False, "http": False}),
-    ("hp_comware", " telnet server enable\n ip http enable\n info-center loghost 10.0.0.1", {"telnet": True, "http": True, "log": True}),
+    (
+        "mikrotik_routeros",
+        "/ip service\nset telnet disabled=yes\nset www address=10.0.0.0/8 disabled=yes",
+        {"telnet": False, "http": False},
+    ),
+    (
+        "hp_comware",
+        " telnet server enable\n ip http enable\n info-center loghost 10.0.0.1",
+        {"telnet": True, "http": True, "log": True},
+    ),
     ("dell_os6", "", {"telnet": True, "http": True, "https": False}),
     ("frr", "hostname a", {"telnet": None, "http": None, "default_community": None, "log": False}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), SIGNS)
@@ -136,7 +171,10 @@ def test_signs(name: str, text: str, expected: dict[Sign, bool | None]) -> None:
     assert {sign: value for sign, value in found.items() if sign in expected} == expected
 
 
-BEFORE = "version 1\nusername a secret x\ninterface Gi1/0/1\n description a\n shutdown\ninterface Gi1/0/2\n description b\nend\n"
+BEFORE = (
+    "version 1\nusername a secret x\ninterface Gi1/0/1\n description a\n shutdown\n"
+    "interface Gi1/0/2\n description b\nend\n"
+)
 
 
 def test_nothing_changed() -> None:

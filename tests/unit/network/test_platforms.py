@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import yaml
 from netmiko.ssh_dispatcher import CLASS_MAPPER
 from tests.unit.network.recordings import KNOWN, ROOT
 
-from civicops.network import config, redact
+from civicops.network import common, config, redact
 from civicops.network.platform import Absent, Platform, PlatformError, _read, find, platforms
 
 ALL = list(platforms().values())
@@ -24,11 +23,12 @@ WANTED = (
     "mikrotik_routeros ubiquiti_edgeswitch ubiquiti_edgerouter netgear_prosafe sonicwall vyos frr paloalto_panos "
     "dell_os6 dell_os9 dell_os10 tplink_jetstream"
 )
-TEMPLATES = set(os.listdir(Path(ntc_templates.__file__).parent / "templates"))
+TEMPLATES = {path.name for path in (Path(ntc_templates.__file__).parent / "templates").iterdir()}
 # What only shows. `cat` and `more` of one named file; nothing of a device's is set but the session's own pager.
 READS = re.compile(
-    r"(show|display) [\w /|.-]+|get (system|hardware) [\w ]+|diagnose hardware deviceinfo psu|more system:running-config"
-    r"|cat /config/config\.boot|/export( show-sensitive)?|/[\w /-]+ print( detail)?( without-paging)?"
+    r"(show|display) [\w /|.-]+|get (system|hardware) [\w ]+|diagnose hardware deviceinfo psu"
+    r"|more system:running-config|cat /config/config\.boot"
+    r"|/export( show-sensitive)?|/[\w /-]+ print( detail)?( without-paging)?"
 )
 SESSION = {"no cli pager session"}
 
@@ -173,7 +173,7 @@ def test_no_line_keeps_an_expression_busy(platform: Platform) -> None:
 
 
 def test_no_line_keeps_the_common_rules_busy() -> None:
-    for expression in (*redact._COMMON, redact._ENC, redact._URL, redact._HINT, redact._ATOM, config._PAGER):
+    for expression in (*common._COMMON, common._ENC, common._URL, common.HINT, redact._ATOM, config._PAGER):
         for line in hostile(expression.pattern):
             in_time(expression, line)
 
