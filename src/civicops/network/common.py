@@ -31,7 +31,7 @@ _COMMON = tuple(
     )
 )
 _ENC = re.compile(r"(?<![\w-])ENC (?P<secret>[^\s\"]++)")
-_URL = re.compile(r"://(?P<word>[^\s\"'<>]++)")
+_URL = re.compile(r"(?P<quote>[\"']?)(?<![a-z0-9+.-])(?i:[a-z][a-z0-9+.-]{0,20})://(?P<word>\S++)")
 HINT = re.compile(r"(?i)pass|secret|pwd|psk|key|communit|2c |md5|sha|des |aes|ENC |\$|://|pin|token|credential|phash")
 
 # Words that stand after one like `password` and are none. They are also not looked for elsewhere where somebody has one
@@ -91,6 +91,8 @@ def common_spans(core: str, tokens: Sequence[tuple[int, int]]) -> Iterator[Span]
             yield Span(*unhidden, False)
     for found in _URL.finditer(core):
         word = found.group("word")
+        if found.group("quote"):  # what stands between quotes ends with the second
+            word = word.partition(found.group("quote"))[0]
         end, colon = word.rfind("@"), word.find(":")
         if 0 < colon < end - 1:
             unhidden = free((found.start("word") + colon + 1, found.start("word") + end), tokens)

@@ -191,6 +191,8 @@ CASES: list[tuple[str, str, list[str], list[str]]] = [
     ("Comware's own", "x $c$3$abcdefgh/= y $h$6$ijkl$mnop z", ["abcdefgh", "mnop"], ["x <", "> y <", "> z"]),
     ("JSON", '{"password": "s3cret", "a": 1}', ["s3cret"], ['{"password": "<', '"a": 1}']),
     ("XML", "<password>s3cret</password>", ["s3cret"], ["<password><"]),
+    ("marks in a URL", "x ftp://bob:a'b\"c<d@10.0.0.1/x y", ["a'b", "c<d"], ["ftp://bob:<", "@10.0.0.1/x y"]),
+    ("a URL in quotes", 'x "ftp://bob:abcdef@10.0.0.1/" "u@v"', ["abcdef"], ['"ftp://bob:<', '@10.0.0.1/" "u@v"']),
     ("a URL without a password", "copy ftp://10.0.0.1:2121/x", [], ["ftp://10.0.0.1:2121/x"]),
     (
         "BGP communities stay",
