@@ -94,7 +94,7 @@ def common_spans(core: str, tokens: Sequence[tuple[int, int]]) -> Iterator[Span]
         if found.group("quote"):  # what stands between quotes ends with the second
             word = word.partition(found.group("quote"))[0]
         end, colon = word.rfind("@"), word.find(":")
-        if 0 < colon < end - 1:
+        if 0 <= colon < end - 1:
             unhidden = free((found.start("word") + colon + 1, found.start("word") + end), tokens)
             if unhidden:
                 yield Span(*unhidden, True)

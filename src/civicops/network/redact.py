@@ -182,7 +182,8 @@ class _Redaction:
     def _long(self, core: str, inside: Sequence[_Rule]) -> str:
         text = core.strip()
         if _TOKEN.fullmatch(text) or not (
-            HINT.search(core) or any(rule.search(core[:LONGEST_LINE]) for rule, _, _ in (*self._rules, *inside))
+            (HINT.search(core) and not self.only_unstable)
+            or any(rule.search(core[:LONGEST_LINE]) for rule, _, _ in (*self._rules, *inside))
         ):
             return core
         return core[: min(len(core) - len(core.lstrip()), 80)] + self._hide(text, stable=not self.only_unstable)
@@ -190,12 +191,12 @@ class _Redaction:
     def _spans(self, core: str, inside: Sequence[_Rule]) -> Iterator[Span]:
         tokens = [found.span() for found in _TOKEN.finditer(core)] if _OPEN in core else []
         for rule, groups, stable in (*self._rules, *inside):
-            found = rule.search(core)
-            for name in groups if found else ():
-                start, end = found.span(name) if found else (-1, -1)
-                span = free(whole(core, start, end), tokens) if start < end else None
-                if span:
-                    yield Span(*span, stable)
+            for found in rule.finditer(core):
+                for name in groups:
+                    start, end = found.span(name)
+                    span = free(whole(core, start, end), tokens) if start < end else None
+                    if span:
+                        yield Span(*span, stable)
         if not self.only_unstable and HINT.search(core):
             yield from common_spans(core, tokens)
 

@@ -193,6 +193,7 @@ CASES: list[tuple[str, str, list[str], list[str]]] = [
     ("XML", "<password>s3cret</password>", ["s3cret"], ["<password><"]),
     ("marks in a URL", "x ftp://bob:a'b\"c<d@10.0.0.1/x y", ["a'b", "c<d"], ["ftp://bob:<", "@10.0.0.1/x y"]),
     ("a URL in quotes", 'x "ftp://bob:abcdef@10.0.0.1/" "u@v"', ["abcdef"], ['"ftp://bob:<', '@10.0.0.1/" "u@v"']),
+    ("a URL without a user", "x redis://:abcdef@10.0.0.1/0", ["abcdef"], ["redis://:<", "@10.0.0.1/0"]),
     ("a URL without a password", "copy ftp://10.0.0.1:2121/x", [], ["ftp://10.0.0.1:2121/x"]),
     (
         "BGP communities stay",
@@ -268,6 +269,7 @@ def test_a_very_long_line_with_a_secret_goes_as_a_whole() -> None:
     long = " x" * LONGEST_LINE
     assert re.fullmatch(r" <secret [0-9a-f]{12}>", redacted(f"{long} password abc{long}"))
     assert redacted(long.strip()) == long.strip()
+    assert normalise(IOS, f"{long} password abc") == f"{long} password abc\n"
     assert "abcdefgh" not in redacted(f"enable secret 9 abcdefgh\n{long} abcdefgh {long}")
 
 
