@@ -19,7 +19,7 @@ from civicops.network.platform import Absent, Platform, PlatformError, _read, fi
 
 ALL = list(platforms().values())
 WANTED = (
-    "cisco_ios cisco_nxos cisco_asa aruba_procurve aruba_aoscx aruba_os hp_comware juniper_junos fortinet "
+    "cisco_ios cisco_s300 cisco_nxos cisco_asa aruba_procurve aruba_aoscx aruba_os hp_comware juniper_junos fortinet "
     "mikrotik_routeros ubiquiti_edgeswitch ubiquiti_edgerouter netgear_prosafe sonicwall vyos frr paloalto_panos "
     "dell_os6 dell_os9 dell_os10 tplink_jetstream"
 )
