@@ -47,8 +47,9 @@ def ask(
     """Ask one device, command by command.
 
     What is in `must` has to be answered, and is proven to be whole: the device answers an empty line after it with its
-    prompt and nothing else. `through` is the connection to `settings.jump`; without it, one is made for this session.
-    Once `stop` is set, the session ends within a second.
+    prompt and nothing else. A configuration that the device refuses is asked for as `Config.otherwise` says; the
+    answer stands under the command that it was given to. `through` is the connection to `settings.jump`; without it,
+    one is made for this session. Once `stop` is set, the session ends within a second.
 
     :raises DeviceError: it was not asked to the end.
     """
@@ -66,14 +67,18 @@ def ask(
             texts: dict[str, str] = {}
             refused: dict[str, str] = {}
             for command in commands:
-                text = talk.ask(command, proven=command in must)
-                said = _refusal(text, settings)
-                if said is None:
-                    texts[command] = text
-                elif command in must:
-                    raise DeviceError("refused", f"{command!r} is refused: {said}. Is the user allowed to see it?")
+                for one in (command, *_otherwise(command, settings)):
+                    text = talk.ask(one, proven=command in must)
+                    said = _refusal(text, settings)
+                    if said is None:
+                        texts[one] = text
+                        break
+                    refused[one] = said
                 else:
-                    refused[command] = said
+                    if command in must:
+                        raise DeviceError(
+                            "refused", f"{command!r} is refused: {refused[command]}. Is the user allowed to see it?"
+                        )
             return Answers(texts, refused, printable(talk.prompt, 200), time.monotonic() - started)
     except DeviceError:
         raise
@@ -258,6 +263,14 @@ def _hang_up(driver: Bounded) -> None:
         if connection is not None:
             with suppress(OSError, EOFError, paramiko.SSHException):
                 connection.close()
+
+
+def _otherwise(command: str, settings: Settings) -> tuple[str, ...]:
+    """What else its configuration may be called."""
+    for config in (settings.platform.running, settings.platform.startup):
+        if config is not None and config.command == command:
+            return config.otherwise
+    return ()
 
 
 def _refusal(text: str, settings: Settings) -> str | None:

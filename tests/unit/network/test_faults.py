@@ -157,6 +157,20 @@ def test_an_unknown_question_is_no_answer(
     assert list(answers.texts) == [CONFIG]
 
 
+def test_a_configuration_by_another_name(
+    replayer: Replayer, ios: Recording, platform: Platform, known_hosts: Path
+) -> None:
+    device = replayer.ssh(ios)
+    device.known_hosts(known_hosts)
+    asked_for = "show running-config all secrets"
+    running = platform.running.model_copy(update={"command": asked_for, "otherwise": ("show conf", CONFIG, "never")})
+    other = platform.model_copy(update={"running": running})
+    answers = ask(settings(device, other, known_hosts), [asked_for], [asked_for])
+    assert answers.texts == {CONFIG: "".join(ios.answers[CONFIG])}
+    assert list(answers.refused) == [asked_for, "show conf"]
+    assert "never" not in device.received
+
+
 @pytest.fixture
 def generic() -> Platform:
     """A platform that netmiko knows nothing of."""

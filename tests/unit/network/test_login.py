@@ -316,6 +316,16 @@ def test_nobody_listens(platform: Platform, known_hosts: Path, replayer: Replaye
     assert raised.value.wrong == "unreachable"
 
 
+def test_a_device_that_knows_old_algorithms_alone(
+    replayer: Replayer, ios: Recording, platform: Platform, known_hosts: Path
+) -> None:
+    device = replayer.ssh(ios, kex_algs=["diffie-hellman-group1-sha1"])
+    device.known_hosts(known_hosts)
+    with pytest.raises(DeviceError, match="given up as unsafe") as raised:
+        ask(settings(device, platform, known_hosts), [CONFIG])
+    assert raised.value.wrong == "unreachable"
+
+
 def test_a_name_without_an_address(platform: Platform, known_hosts: Path, replayer: Replayer, ios: Recording) -> None:
     login = Login("sw1.invalid", 22, USER, PASSWORD)
     with pytest.raises(DeviceError, match=r"no address for sw1\.invalid"):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.standins.devices import settings
+from tests.standins.devices import OWN, ROOT, settings
 from tests.standins.recording import Recording
-from tests.standins.replayer import Manner, Replayer
+from tests.standins.replayer import Device, Manner, Replayer
 from tests.unit.network.conftest import CONFIG
 
 from civicops.network.answers import Answers, DeviceError, Login, Settings
@@ -94,6 +97,20 @@ def test_sessions_are_broken_off_where_nobody_waits_for_them(
     with pytest.raises(KeyboardInterrupt):
         ask_all(work, _commands, done)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("device-")]
+
+
+def test_devices_of_another_process(platform: Platform, known_hosts: Path) -> None:
+    command = [sys.executable, "-m", "tests.standins.replayer", "--count", "3", "--page", "9", str(OWN / "ios.yaml")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as playing:
+        assert playing.stdout is not None
+        told = json.loads(playing.stdout.readline())
+        known_hosts.write_text("\n".join(told["known_hosts"]) + "\n")
+        work = [settings(Device(port, ""), platform, known_hosts, device=str(port)) for port in told["ports"]]
+        outcomes: list[Outcome] = []
+        ask_all(work, _commands, lambda _asked, outcome: outcomes.append(outcome))
+        playing.communicate("")
+    assert playing.returncode == 0
+    assert [outcome.prompt for outcome in outcomes if isinstance(outcome, Answers)] == ["rathaus-sw1#"] * 3
 
 
 def test_nobody_to_ask() -> None:
