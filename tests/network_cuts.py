@@ -17,8 +17,9 @@ from civicops.network.answers import Answers, DeviceError, Settings
 from civicops.network.platform import Platform
 from civicops.network.pool import ask_all
 from tests.standins.devices import RECORDED, settings
+from tests.standins.playing import Device, Manner
 from tests.standins.recording import Recording
-from tests.standins.replayer import Device, Manner, Replayer
+from tests.standins.replayer import Replayer
 
 _WAYS = ("goodbye", "broken off", "below SSH", "silence")
 _MARK = " --More-- "

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from civicops.network.answers import Login, Settings
 from civicops.network.platform import Config, Platform
+from tests.standins.playing import PASSWORD, USER, Device
 from tests.standins.recording import Recording, read
-from tests.standins.replayer import PASSWORD, USER, Device
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("CIVICOPS_SHARED", ROOT.parent / "shared")) / "data/devices"

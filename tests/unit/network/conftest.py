@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from tests.standins import devices
+from tests.standins.playing import Device, Manner
 from tests.standins.recording import Recording
-from tests.standins.replayer import Device, Manner, Replayer
+from tests.standins.replayer import Replayer
 
 from civicops.network.answers import Answers
 from civicops.network.platform import Platform, find

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tests.network_cuts import campaign
 from tests.standins.devices import settings
+from tests.standins.playing import PASSWORD, Manner
 from tests.standins.recording import Recording
-from tests.standins.replayer import PASSWORD, Manner, Replayer
+from tests.standins.replayer import Replayer
 from tests.unit.network.conftest import CONFIG, Asks
 
 from civicops.network.answers import DeviceError

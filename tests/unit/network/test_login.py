@@ -12,8 +12,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 from tests.standins.devices import settings
+from tests.standins.playing import PASSWORD, USER, Manner
 from tests.standins.recording import Recording
-from tests.standins.replayer import PASSWORD, USER, Manner, Replayer
+from tests.standins.replayer import Replayer
 from tests.unit.network.conftest import CONFIG, Asks
 
 from civicops.network.answers import DeviceError, Login

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from tests.standins.devices import OWN, ROOT, settings
+from tests.standins.playing import Device, Manner
 from tests.standins.recording import Recording
-from tests.standins.replayer import Device, Manner, Replayer
+from tests.standins.replayer import Replayer
 from tests.unit.network.conftest import CONFIG
 
 from civicops.network.answers import Answers, DeviceError, Login, Settings

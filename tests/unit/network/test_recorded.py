@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.standins.devices import RECORDED, Recorded, settings
-from tests.standins.replayer import Manner, Replayer
+from tests.standins.playing import Manner
+from tests.standins.replayer import Replayer
 
 from civicops.network.session import ask
 
