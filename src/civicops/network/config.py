@@ -17,6 +17,11 @@ _PAGER = re.compile(
 _TALK = 3  # lines from the first, among which a device says that it refuses
 
 
+def answer_of(config: Config, answers: Mapping[str, str]) -> str | None:
+    """The answer to the configuration's command, or to one of its other names; None where there is none."""
+    return next((answers[one] for one in (config.command, *config.otherwise) if one in answers), None)
+
+
 def body(platform: Platform, raw: str, config: Config | None = None) -> str:
     """The configuration itself, without the device's talk above it. Empty where it has no beginning."""
     config = config or platform.running
@@ -65,12 +70,11 @@ def kept_text(platform: Platform, answers: Mapping[str, str], fingerprint: Finge
     :param answers: by command; one of them is that for the running configuration.
     :raises KeyError: that one is missing.
     """
-    config = platform.running
-    command = next((one for one in (config.command, *config.otherwise) if one in answers), config.command)
+    given = answer_of(platform.running, answers)
+    if given is None:
+        raise KeyError(platform.running.command)
     shown = [fact for fact in platform.facts if fact.shown and fact.command in answers]
-    texts = redact_all(
-        platform, [body(platform, answers[command]), *(answers[fact.command] for fact in shown)], fingerprint
-    )
+    texts = redact_all(platform, [body(platform, given), *(answers[fact.command] for fact in shown)], fingerprint)
     above: list[str] = []
     for fact, text in zip(shown, texts[1:], strict=True):
         lines = lines_of(platform, text)

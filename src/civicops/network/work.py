@@ -11,7 +11,7 @@ from typing import Any
 from civicops.moments import stamp
 from civicops.network.answers import Answers, DeviceError, Settings
 from civicops.network.changes import Changes, changes
-from civicops.network.config import body, kept_text, normalise, signs, why_partial
+from civicops.network.config import answer_of, body, kept_text, normalise, signs, why_partial
 from civicops.network.facts import facts as facts_of
 from civicops.network.known import unsafe_name
 from civicops.network.platform import Config, Platform
@@ -130,7 +130,7 @@ class _Keeping:
             return
         platform, device = settings.platform, settings.device
         facts = facts_of(settings, answers) if self._facts else None
-        said = answers.texts[platform.running.command]
+        said = answer_of(platform.running, answers.texts) or ""
         text = body(platform, said)
         why = why_partial(platform, said)
         if why is None and device not in self._accept_shrunk:
@@ -243,7 +243,7 @@ class _Keeping:
 def _startup(platform: Platform, texts: Mapping[str, str]) -> str | None:
     """The startup configuration, where the device gave a whole one."""
     config: Config | None = platform.startup
-    if config is None or (said := texts.get(config.command)) is None or why_partial(platform, said, config):
+    if config is None or (said := answer_of(config, texts)) is None or why_partial(platform, said, config):
         return None
     return body(platform, said, config)
 
