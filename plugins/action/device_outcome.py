@@ -26,4 +26,6 @@ class ActionModule(ActionBase):
                 result[name] = True
         if isinstance(answer.get("msg"), str):
             result["msg"] = answer["msg"]
+        if self._task.diff and isinstance(answer.get("diff"), dict):
+            result["diff"] = answer["diff"]
         return result

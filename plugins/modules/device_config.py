@@ -81,6 +81,9 @@ devices:
     unreachable:
       description: Whether there was no connection, or none that could be trusted.
       type: bool
+    diff:
+      description: What has changed, redacted, in diff mode.
+      type: dict
     msg:
       description: What has changed; or what went wrong, and what to do about it.
       type: str

@@ -23,8 +23,8 @@ attributes:
     support: full
     details: It tells what the answer says.
   diff_mode:
-    support: none
-    details: The task that has asked shows the differences.
+    support: full
+    details: Of the redacted form, where the task that has asked was in diff mode too.
   idempotent:
     support: full
     details: It tells what the answer says.

@@ -21,6 +21,7 @@ from ansible_collections.civicops.town.plugins.plugin_utils import known, packag
 # What the package reads of a device's variables, beside all that begin with `netmiko_`.
 _ANSIBLE = ("ansible_host", "ansible_port", "ansible_user", "ansible_password", "ansible_ssh_private_key_file")
 _MOST_THREADS = 128
+_LINE = 1000  # characters of a line of a difference that are shown
 _UNREACHABLE = ("unreachable", "host_key")
 
 
@@ -64,7 +65,7 @@ class DeviceAction(ActionBase):
         names = [str(name) for name in task_vars["ansible_play_batch"]] if self._task.run_once else [this]
         outcomes = self._ask(arguments, names, task_vars, origin)
         devices = {outcome.device: self._told(origin, outcome, arguments["record"]) for outcome in outcomes}
-        return self._result(devices, outcomes, this)
+        return self._result(devices, this)
 
     def _ask(
         self, arguments: Mapping[str, Any], names: list[str], task_vars: Mapping[str, Any], origin: Any
@@ -111,18 +112,17 @@ class DeviceAction(ActionBase):
             told["msg"] = package.text.printable(outcome.error.reason, 1000)
         elif outcome.words:
             told["msg"] = package.text.printable(outcome.words, 500)
+        if self._task.diff and outcome.diff:
+            lines = [package.text.one_of_many(line, _LINE) for line in outcome.diff.split("\n")]
+            told["diff"] = {"prepared": "\n".join(lines)}
         return told
 
-    def _result(self, devices: dict[str, Any], outcomes: list[Any], this: str) -> dict[str, Any]:
+    def _result(self, devices: dict[str, Any], this: str) -> dict[str, Any]:
         """The task's result: of the one device, or of all. Of all, what failed or changed is told of each device by
         civicops.town.device_outcome: a task that is run once has one host's name on it."""
         result: dict[str, Any] = {"changed": False, "devices": devices}
         if not self._task.run_once:
-            result = {key: value for key, value in devices[this].items() if value or key == "changed"} | result
-            result["changed"] = devices[this]["changed"]
-        diffs = [outcome.diff for outcome in outcomes if outcome.diff]
-        if self._task.diff and diffs:
-            result["diff"] = [{"prepared": diff} for diff in diffs]
+            result |= {key: value for key, value in devices[this].items() if value}
         return result
 
 

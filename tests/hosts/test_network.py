@@ -134,7 +134,7 @@ def test_the_raw_form_decrypts_to_what_the_router_shows(network: Town, router: R
     assert done.returncode == 0, done.stdout + done.stderr
     assert target.stat().st_mode & 0o777 == 0o600
     shown = router.running()
-    assert target.read_text() == shown[shown.index("frr version") :].rstrip("\n") + "\n"
+    assert target.read_text() == shown[shown.index("!\nfrr version") :].rstrip("\n") + "\n"
 
 
 def test_a_key_that_is_not_known_and_one_that_has_changed(network: Town, router: Router) -> None:
