@@ -70,10 +70,9 @@ class DeviceAction(ActionBase):
     def _ask(
         self, arguments: Mapping[str, Any], names: list[str], task_vars: Mapping[str, Any], origin: Any
     ) -> list[Any]:
-        from civicops.network.work import Outcome
-
         from civicops.network.answers import DeviceError
         from civicops.network.inventory import settings_of
+        from civicops.network.work import Outcome
 
         state = package.state.TownState(origin.town)
         known_hosts = Path(arguments["known_hosts"]) if arguments["known_hosts"] else state.known_hosts
