@@ -34,7 +34,8 @@ notes:
   - How a device is reached is said by its variables in the inventory - C(netmiko_platform) (required), C(ansible_host),
     C(netmiko_port), C(netmiko_user), C(netmiko_password) or C(netmiko_key_file) with C(netmiko_key_passphrase),
     C(netmiko_secret) for the privileged mode; C(netmiko_jump_host) with C(netmiko_jump_user) and so on for a jump host;
-    C(netmiko_host_key_checking), C(netmiko_connect_timeout), C(netmiko_command_timeout), C(netmiko_session_timeout).
+    C(netmiko_host_key_checking), C(netmiko_legacy_algorithms), C(netmiko_connect_timeout), C(netmiko_command_timeout),
+    C(netmiko_session_timeout).
     Variables of a play are not looked at.
   - Nothing is sent to a device that changes it.
 """

@@ -59,6 +59,8 @@ class Settings:
     host_key_checking: bool = True
     accept_new: bool = False
     """Whether the key of an address that is not in `known_hosts` is taken into it. A changed one never is."""
+    legacy_algorithms: bool = False
+    """Whether SSH may use what old devices know alone: SHA-1, CBC, MD5. Who listens in may come to read it."""
     jump: Login | None = None
     connect_timeout: float = 15
     command_timeout: float = 60

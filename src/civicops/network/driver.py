@@ -44,11 +44,16 @@ class Bounded(BaseConnection):
     limits: Limits
     keys: Keys
     _silence: float
+    _legacy = False
     _searched = 0
     _passwords = 0
 
-    def begin(self, limits: Limits, keys: Keys, silence: float) -> None:
-        """Connect, log in and prepare the session; no step of it waits longer than `silence`."""
+    def begin(self, limits: Limits, keys: Keys, silence: float, *, legacy: bool = False) -> None:
+        """Connect, log in and prepare the session; no step of it waits longer than `silence`.
+
+        :param legacy: SSH may use algorithms that were given up as unsafe.
+        """
+        self._legacy = legacy
         self.limits = limits
         self._silence = silence
         self.keys = keys
@@ -76,7 +81,7 @@ class Bounded(BaseConnection):
             "banner_timeout": limit,
             "auth_timeout": 2 * limit,  # some ask a RADIUS server first
             "channel_timeout": limit,
-            "transport_factory": transport_of(self.keys),
+            "transport_factory": transport_of(self.keys, legacy=self._legacy),
         }
 
     def _try_session_preparation(self, force_data: bool = True) -> None:

@@ -23,6 +23,7 @@ VARIABLES = frozenset(
         _PLATFORM,
         "netmiko_secret",
         "netmiko_host_key_checking",
+        "netmiko_legacy_algorithms",
         "netmiko_jump_host",
         *(f"netmiko_{name}" for name in (*_LOGIN, *_TIMES)),
         *(f"netmiko_jump_{name}" for name in _LOGIN),
@@ -72,6 +73,7 @@ class _Reader:
             enable_secret=self._text("netmiko_secret"),
             host_key_checking=self._flag("netmiko_host_key_checking", default=True),
             accept_new=accept_new,
+            legacy_algorithms=self._flag("netmiko_legacy_algorithms", default=False),
             jump=self._jump(),
         )
         return replace(settings, **{name: seconds for name, seconds in times.items() if seconds is not None})

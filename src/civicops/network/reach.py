@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -27,16 +28,29 @@ def host_keys(settings: Settings, login: Login) -> Keys:
     return KnownHosts(settings.known_hosts, login.address, login.port, accept_new=settings.accept_new)
 
 
-def transport_of(keys: Keys) -> Callable[..., paramiko.Transport]:
-    """What makes paramiko's transports, so that a host is asked for the kind of key that is known of it."""
+# What paramiko still knows and OpenSSH no longer offers by itself.
+_LEGACY = re.compile(r"-sha1$|^ssh-(rsa|dss)$|cbc|md5|^hmac-sha1-96")
+_STILL_FINE = {"hmac-sha1"}
+
+
+def transport_of(keys: Keys, *, legacy: bool = False) -> Callable[..., paramiko.Transport]:
+    """What makes paramiko's transports: a host is asked for the kind of key that is known of it, and for algorithms
+    that were given up as unsafe only where that is allowed."""
 
     def made(*arguments: Any, **named: Any) -> paramiko.Transport:
         transport = paramiko.Transport(*arguments, **named)
         options = transport.get_security_options()
+        if not legacy:
+            for kind in ("kex", "key_types", "ciphers", "digests"):
+                setattr(options, kind, tuple(one for one in getattr(options, kind) if not _given_up(one)))
         options.key_types = keys.prefer(options.key_types)
         return transport
 
     return made
+
+
+def _given_up(algorithm: str) -> bool:
+    return algorithm not in _STILL_FINE and _LEGACY.search(algorithm) is not None
 
 
 def key_of(login: Login) -> paramiko.PKey | None:
@@ -180,7 +194,8 @@ def _known(cause: BaseException, where: str, login: Login) -> DeviceError | None
     if isinstance(cause, IncompatiblePeer):
         return DeviceError(
             "unreachable",
-            f"{where} knows only SSH algorithms that are given up as unsafe: it needs newer software or another key",
+            f"{where} knows only SSH algorithms that are given up as unsafe: it needs newer software or another key; "
+            "until then, netmiko_legacy_algorithms: true allows them for it",
         )
     if isinstance(cause, socket.gaierror):
         return DeviceError("unreachable", f"there is no address for {printable(login.address, 100)}")

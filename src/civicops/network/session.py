@@ -228,7 +228,8 @@ def _session(settings: Settings, jump: Jump | None, stop: threading.Event | None
     )
     try:
         with _login_watched(driver, min(4 * settings.connect_timeout, settings.session_timeout)):
-            driver.begin(limits, host_keys(settings, login), settings.command_timeout)
+            keys = host_keys(settings, login)
+            driver.begin(limits, keys, settings.command_timeout, legacy=settings.legacy_algorithms)
         yield driver, _Talk(driver, settings)
     finally:
         _hang_up(driver)

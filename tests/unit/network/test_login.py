@@ -325,6 +325,22 @@ def test_a_device_that_knows_old_algorithms_alone(
     with pytest.raises(DeviceError, match="given up as unsafe") as raised:
         ask(settings(device, platform, known_hosts), [CONFIG])
     assert raised.value.wrong == "unreachable"
+    assert "netmiko_legacy_algorithms" in raised.value.reason
+    allowed = settings(device, platform, known_hosts, legacy_algorithms=True)
+    assert ask(allowed, [CONFIG]).texts[CONFIG]
+
+
+@pytest.mark.parametrize(
+    "offered", [{"encryption_algs": ["aes128-cbc"]}, {"encryption_algs": ["3des-cbc"]}, {"mac_algs": ["hmac-md5"]}]
+)
+def test_ciphers_and_digests_that_are_given_up(
+    replayer: Replayer, ios: Recording, platform: Platform, known_hosts: Path, offered: dict[str, list[str]]
+) -> None:
+    device = replayer.ssh(ios, **({"encryption_algs": ["aes128-ctr"]} | offered))
+    device.known_hosts(known_hosts)
+    with pytest.raises(DeviceError, match="given up as unsafe"):
+        ask(settings(device, platform, known_hosts), [CONFIG])
+    assert ask(settings(device, platform, known_hosts, legacy_algorithms=True), [CONFIG]).texts[CONFIG]
 
 
 def test_a_name_without_an_address(platform: Platform, known_hosts: Path, replayer: Replayer, ios: Recording) -> None:
