@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
+from ipaddress import IPv4Network
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +17,63 @@ from civicops.network.answers import Answers, Settings
 from civicops.network.platform import About, Command, Platform
 from civicops.text import printable
 
-# What is taken of a device's word: characters of a value, entries of a list, and of an answer that is parsed its lines
-# and their length. A switch with 600 ports needs less.
-_VALUE, _ENTRIES, _LINES, _LINE = 300, 2000, 20_000, 400
+# What is taken of a device's word: characters of a value, entries of a list and of a list in one of them, and of an
+# answer that is parsed its lines and their length. A switch with 600 ports needs less.
+_VALUE, _ENTRIES, _LIST, _LINES, _LINE = 300, 2000, 200, 20_000, 400
 
-# For each field of ours, the names that templates give it, the best first.
+# Fixed switches are listed as their own line module: how far above the same entry may stand.
+_SAME = 20
+
+# For each field of ours, the names that templates and platforms give it, the best first.
 _Fields = Mapping[str, Sequence[str]]
 _SYSTEM: _Fields = {
-    "model": ("model", "hardware", "platform", "product_name", "board_name", "chassis", "junos_model", "system_model"),
-    "serial": ("serial", "serial_number", "system_serial", "chassis_serial_nbr", "chassis_serial"),
-    "version": (
-        "version",
-        "software_version",
-        "sw_version",
-        "os",
-        "os_version",
-        "junos_version",
-        "arubaos_cx_version",
-        "software_revision",
+    "model": (
+        "model",
+        "hardware",
+        "platform",
+        "product",
+        "board_name",
+        "hardware_model",
+        "switch_model",
+        "device_type",
     ),
-    "hostname": ("hostname", "host_name", "device_name", "system_name", "name"),
-    "uptime": ("uptime", "up_time", "system_uptime"),
-    "software_built": ("built", "build_time", "build_date", "compile_date"),
+    "serial": ("serial", "serial_number", "service_tag"),
+    "version": ("version", "os"),
+    "hostname": ("hostname", "name"),
+    "uptime": ("uptime", "up_time"),
+    "software_built": ("built", "compile_date"),
 }
 _ABOUT: Mapping[About, tuple[str, _Fields]] = {
     "stack": (
         "members",
         {
-            "name": ("switch", "member", "unit", "slot", "name"),
-            "model": ("model", "platform", "pid"),
-            "serial": ("serial", "serial_number", "sn"),
-            "version": ("version", "sw_version"),
-            "role": ("role", "status", "state"),
+            "name": ("switch", "member", "unit", "name"),
+            "model": ("model",),
+            "serial": ("serial",),
+            "version": ("version",),
+            "role": ("role",),
         },
     ),
     "inventory": (
         "modules",
         {
-            "name": ("name", "module", "slot", "port", "item", "interface"),
-            "description": ("descr", "description", "cardtype", "module_type", "type"),
-            "model": ("pid", "model", "part_number", "product_number", "part"),
-            "serial": ("sn", "serial", "serial_number", "serial_num"),
-            "version": ("vid", "version", "revision"),
+            "name": ("name", "slot", "port", "interface", "module"),
+            "description": ("descr", "description", "cardtype", "type"),
+            "model": ("pid", "model", "part_number", "product_number"),
+            "serial": ("sn", "serial"),
+            "version": ("vid", "revision"),
         },
     ),
     "interfaces": (
         "interfaces",
         {
-            "name": ("interface", "name", "port", "portname"),
-            "description": ("description", "port_name", "alias", "comment"),
-            "link": ("link_status", "link", "line_status", "status", "admin_state"),
-            "protocol": ("protocol_status", "protocol", "proto", "line_protocol"),
-            "addresses": ("ip_address", "ipaddr", "main_ip", "address", "ip"),
-            "prefix_length": ("prefix_length", "prefix"),
-            "mac": ("mac_address", "bia", "hw_address", "hwaddr"),
+            "name": ("interface", "name", "port"),
+            "description": ("description", "port_name"),
+            "link": ("link_status", "link", "line_status", "status", "state"),
+            "protocol": ("protocol_status", "protocol"),
+            "addresses": ("ip_address",),
+            "prefix_length": ("prefix_length", "netmask"),
+            "mac": ("mac_address", "bia", "hw_address"),
             "speed": ("speed", "bandwidth"),
         },
     ),
@@ -76,34 +81,35 @@ _ABOUT: Mapping[About, tuple[str, _Fields]] = {
         "neighbours",
         {
             "interface": ("local_interface", "local_port", "interface"),
-            "name": ("neighbor_name", "neighbor", "system_name", "destination_host", "identity"),
-            "address": ("mgmt_address", "management_ip", "mgmt_ip", "ip_address", "address"),
-            "port": ("neighbor_interface", "neighbor_port_id", "remote_port", "port_id"),
+            "name": ("neighbor_name", "system_name", "identity"),
+            "address": ("mgmt_address", "ip_address"),
+            "port": ("neighbor_port_id", "neighbor_interface", "port_id"),
             "platform": ("platform", "neighbor_description", "system_description"),
+            "protocol": ("protocol",),
         },
     ),
     "power": (
         "power",
         {
-            "name": ("power_supply", "name", "ps_module", "module", "slot"),
-            "status": ("status", "power_supply_status", "state"),
-            "model": ("model", "power_supply_model", "pid"),
-            "serial": ("serial", "sn"),
+            "name": ("name", "slot"),
+            "status": ("status", "state"),
+            "model": ("model", "pid"),
+            "serial": ("serial",),
         },
     ),
     "temperature": (
         "temperatures",
         {
-            "name": ("sensor", "temperature_sensor", "name", "module", "location"),
-            "celsius": ("celsius", "current_value", "temperature_current", "temperature", "inside_temperature"),
-            "status": ("status", "temperature_status", "state"),
+            "name": ("sensor", "name"),
+            "celsius": ("celsius", "current_value"),
+            "status": ("status", "state"),
         },
     ),
     "poe": (
         "poe",
         {
             "interface": ("interface", "port"),
-            "status": ("operational_status", "status", "oper"),
+            "status": ("operational_status", "status"),
             "watts": ("power", "watts"),
             "device": ("device",),
         },
@@ -117,14 +123,39 @@ _SPAN = re.compile(
 )
 _CLOCK = re.compile(r"\b(\d{1,3}):(\d{2})(?::(\d{2}))?\b")
 _DATES = (
-    (r"\b\d{4}-\d{1,2}-\d{1,2}\b", "%Y-%m-%d"),
-    (r"\b\d{1,2}-[A-Za-z]{3}-\d{4}\b", "%d-%b-%Y"),
+    (r"\b\d{4}-\d{1,2}-\d{1,2}(?!\d)", "%Y-%m-%d"),
+    (r"\b\d{1,2}[- ][A-Za-z]{3}[- ]\d{4}\b", "%d-%b-%Y"),
     (r"\b\d{1,2}-[A-Za-z]{3}-\d{2}\b", "%d-%b-%y"),
     (r"\b[A-Z][a-z]{2}[ /]\d{1,2}[ /]\d{4}\b", "%b-%d-%Y"),
+    (r"\b[A-Z][a-z]{2} \d{1,2} (?:\d\d:\d\d:\d\d )(?:[A-Z]{3,4} )?\d{4}\b", "%b-%d-%Y"),
     (r"\b\d{1,2}/\d{1,2}/\d{4}\b", "%m-%d-%Y"),
+    (r"\b\d{1,2}/\d{1,2}/\d{2}\b", "%m-%d-%y"),
     (r"\b20\d{6}\b", "%Y%m%d"),
     (r"\b\d{6}\b", "%y%m%d"),
 )
+# What devices write where they have nothing to say, in small letters.
+_NOTHING = frozenset(
+    (
+        "-",
+        "--",
+        "---",
+        ".",
+        "n/a",
+        "na",
+        "[n/a]",
+        "none",
+        "unassigned",
+        "unknown",
+        "builtin",
+        "not advertised",
+        "not set",
+    )
+)
+# Of an interface's link; all else is passed on as it was said.
+_LINKS = {
+    "u": "up", "d": "down", "a": "administratively down", "r": "up", "x": "administratively down",
+    "linkup": "up", "linkdown": "down",
+}  # fmt: skip
 _NUMBER = re.compile(r"-?\d{1,6}(?:\.\d{1,4})?")
 
 
@@ -142,46 +173,79 @@ def facts(settings: Settings, answers: Answers) -> dict[str, Any]:
         "unanswered": [],
         "seconds": round(answers.seconds, 3),
     }
-    for command in platform.facts:
-        _take(platform, command, answers, body)
+    for name in dict.fromkeys(command.command for command in platform.facts if command.about):
+        _take(platform, [command for command in platform.facts if command.command == name], answers, body)
     _from_modules(body)
     return body
 
 
-def _take(platform: Platform, command: Command, answers: Answers, body: dict[str, Any]) -> None:
-    text = answers.texts.get(command.command)
+def _take(platform: Platform, commands: Sequence[Command], answers: Answers, body: dict[str, Any]) -> None:
+    """What one answer tells, of each thing that it was asked for."""
+    asked = commands[0].command
+    text = answers.texts.get(asked)
     if text is None:
-        why = answers.refused.get(command.command)
+        why = answers.refused.get(asked)
         reason = "not asked" if why is None else f"refused: {why}"
-        body["unanswered"].append({"command": command.command, "why": printable(reason, _VALUE)})
+        body["unanswered"].append({"command": asked, "why": printable(reason, _VALUE)})
         return
-    rows = list(_rows(platform, command, _bounded(text)))
-    if not rows:
-        # An empty table is an answer too; a device that says nothing of itself has not been understood.
-        if command.about == "system" or text.strip():
-            body["unanswered"].append({"command": command.command, "why": "not understood"})
-        return
+    text = _bounded(text)
+    understood = False
+    for command in commands:
+        rows = list(_rows(platform, command, text))
+        understood = understood or bool(rows) or _says_nothing(command, text)
+        _take_rows(command, rows, body)
+    if not understood:
+        body["unanswered"].append({"command": asked, "why": "not understood"})
+
+
+def _says_nothing(command: Command, text: str) -> bool:
+    """Whether an answer without rows is one all the same. Of itself a device has always something to say."""
+    if command.about == "system" and "none" not in command.model_fields_set:
+        return False
+    return not text.strip() or bool(_compiled(command.none).search(text))
+
+
+def _take_rows(command: Command, rows: Sequence[Mapping[str, Any]], body: dict[str, Any]) -> None:
     if command.about == "system":
         _take_system(rows, body)
     elif command.about == "addresses":
         _take_addresses(rows, body["interfaces"])
-    else:
+    elif command.about is not None:
         part, fields = _ABOUT[command.about]
         _take_entries(command, rows, fields, body[part])
 
 
 def _rows(platform: Platform, command: Command, text: str) -> Iterator[dict[str, Any]]:
     """The answer's rows: by the platform's own expressions where it has some, else by ntc-templates."""
-    if command.patterns:
-        found = {name: re.search(pattern, text, re.MULTILINE) for name, pattern in command.patterns.items()}
-        row = {name: match[1] for name, match in found.items() if match}
-        if row:
-            yield row
-    if command.rows:
-        for match in re.finditer(command.rows, text, re.MULTILINE):
+    if command.about is None:
+        return
+    if command.record is not None:
+        for record in _records(command.record, text):
+            yield {name: _found(pattern, record) for name, pattern in command.patterns.items()}
+        return
+    if row := {name: found[0] for name, pattern in command.patterns.items() if (found := _found(pattern, text, 1))}:
+        yield row
+    if command.rows is not None:
+        for match in _compiled(command.rows).finditer(text):
             yield match.groupdict("")
-    if not command.rows and platform.templates:
+    elif platform.templates:
         yield from _by_template(platform.templates, command.template or command.command, text)
+
+
+@cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    """For a whole answer: `^` and `$` are the ends of a line."""
+    return re.compile(expression, re.MULTILINE)
+
+
+def _records(begins: str, text: str) -> Iterator[str]:
+    places = [match.start() for match in islice(_compiled(begins).finditer(text), _ENTRIES)]
+    for begin, end in pairwise([*places, len(text)]):
+        yield text[begin:end]
+
+
+def _found(pattern: str, text: str, most: int = _LIST) -> list[str]:
+    return [match[1] for match in islice(_compiled(pattern).finditer(text), most) if match[1]]
 
 
 def _by_template(platform: str, command: str, text: str) -> list[dict[str, Any]]:
@@ -245,21 +309,41 @@ def _told_in_parts(row: Mapping[str, Any]) -> int | None:
 def _take_entries(
     command: Command, rows: Iterable[Mapping[str, Any]], fields: _Fields, entries: list[dict[str, Any]]
 ) -> None:
+    # A stack tells its members' models here and their roles there
+    members = {entry["name"]: entry for entry in entries} if command.about == "stack" else {}
     for row in rows:
         if len(entries) >= _ENTRIES:
             return
         entry: dict[str, Any] = {field: _first(row, names) for field, names in fields.items()}
+        if not any(value for field, value in entry.items() if field != "protocol"):
+            continue
         if command.about == "interfaces":
-            prefix = entry.pop("prefix_length")
-            entry["addresses"] = [*_addresses(entry["addresses"], prefix)]
+            entry["addresses"] = _addresses(row, fields)
+            entry["link"] = _LINKS.get((entry["link"] or "").lower(), entry["link"])
+            del entry["prefix_length"]
         elif command.about == "neighbours":
-            entry["protocol"] = "cdp" if "cdp" in command.command.lower() else "lldp"
+            entry["protocol"] = _protocol(command.command, entry["protocol"])
         elif command.about == "temperature":
             entry["celsius"] = _number(entry["celsius"])
         elif command.about == "poe":
             entry["watts"] = _number(entry["watts"])
-        if any(value for field, value in entry.items() if field != "protocol"):
-            entries.append(entry)
+        elif command.about == "inventory" and entry in entries[-_SAME:]:
+            continue
+        known = members.get(entry["name"]) if command.about == "stack" else None
+        if known is not None:
+            known |= {field: value for field, value in entry.items() if not known[field]}
+            continue
+        if command.about == "stack":
+            members[entry["name"]] = entry
+        entries.append(entry)
+
+
+def _protocol(command: str, told: str | None) -> str | None:
+    """By what a neighbour was found: as the command says, or as the device does. RouterOS knows a third one."""
+    for name in ("cdp", "lldp"):
+        if name in command.lower():
+            return name
+    return told.lower() if told and told.lower() in ("cdp", "lldp") else None
 
 
 def _take_addresses(rows: Iterable[Mapping[str, Any]], interfaces: list[dict[str, Any]]) -> None:
@@ -268,18 +352,34 @@ def _take_addresses(rows: Iterable[Mapping[str, Any]], interfaces: list[dict[str
     _part, fields = _ABOUT_ADDRESSES
     for row in rows:
         name = _first(row, fields["name"])
-        found = [*_addresses(_first(row, fields["addresses"]), _first(row, fields["prefix_length"]))]
+        found = _addresses(row, fields)
         if name in known:
-            known[name]["addresses"] += [one for one in found if one not in known[name]["addresses"]]
+            addresses = known[name]["addresses"]
+            addresses += [one for one in found if one not in addresses][: _LIST - len(addresses)]
         elif name and found and len(interfaces) < _ENTRIES:
             known[name] = dict.fromkeys(field for field in fields if field != "prefix_length")
             known[name] |= {"name": name, "addresses": found}
             interfaces.append(known[name])
 
 
-def _addresses(value: str | None, prefix: str | None) -> Iterator[str]:
-    if value and re.match(r"[0-9A-Fa-f:.]*[.:]", value):
-        yield f"{value}/{prefix[:10]}" if prefix and "/" not in value else value
+def _addresses(row: Mapping[str, Any], fields: _Fields) -> list[str]:
+    """With their prefixes, where they are told; 0.0.0.0 is what some say of an interface that has none."""
+    prefix = _prefix(_first(row, fields["prefix_length"]))
+    found = [
+        f"{one}/{prefix}" if prefix and "/" not in one and ":" not in one else one
+        for one in _all(row, fields["addresses"])
+        if re.match(r"[0-9A-Fa-f]*[.:]", one) and not re.match(r"(?:0\.0\.0\.0|::)(?:/|$)", one)
+    ]
+    return list(dict.fromkeys(found))[:_LIST]
+
+
+def _prefix(told: str | None) -> str | None:
+    """A prefix's length, of it or of a netmask."""
+    if told and "." in told:
+        with suppress(ValueError):
+            return str(IPv4Network(f"0.0.0.0/{told}").prefixlen)
+        return None
+    return told[:3] if told else None
 
 
 def _from_modules(body: dict[str, Any]) -> None:
@@ -291,14 +391,18 @@ def _from_modules(body: dict[str, Any]) -> None:
 
 
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """The first of these fields that says something. Of a list, as templates give for stacks, the first entry."""
+    """The first of these fields that says something."""
+    return next(iter(_all(row, names)), None)
+
+
+def _all(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """What the first of these fields says that says something: of a list, as for stacks, all of its entries."""
     for name in names:
-        value = row.get(name)
-        if isinstance(value, list):
-            value = next((one for one in value if one), None)
-        if value and (told := printable(value, _VALUE)):
+        value = row.get(name) or ()
+        texts = [printable(one, _VALUE) for one in (value if isinstance(value, list | tuple) else [value])]
+        if told := [one for one in texts if one and one.lower() not in _NOTHING]:
             return told
-    return None
+    return []
 
 
 def _number(value: str | None) -> float | None:
@@ -311,19 +415,21 @@ def day(told: str | None) -> str | None:
 
     Of "12/4/2024" the first is the month, as the vendors that write so are American.
     """
+    text = " ".join((told or "")[:_VALUE].split())
     for pattern, form in _DATES:
-        found = re.search(pattern, (told or "")[:_VALUE])
+        found = re.search(pattern, text)
         if found:
             with suppress(ValueError):
-                moment = datetime.strptime(found[0].replace("/", "-").replace(" ", "-"), form)
+                bare = re.sub(r"\d\d:\d\d:\d\d (?:[A-Z]{3,4} )?", "", found[0])
+                moment = datetime.strptime(re.sub("[/ ]", "-", bare), form)
                 if 1990 <= moment.year < 2100:
                     return moment.date().isoformat()
     return None
 
 
 def uptime_seconds(told: str | None) -> int | None:
-    """Seconds of an uptime as devices write it: "44 weeks, 4 days, 1 hour", "3h5m54s", "12 days, 21:50:05"."""
-    told = (told or "")[:_VALUE]
+    """Seconds of an uptime as devices write it: "44 weeks, 4 days, 1 hour", "3h5m54s", "70,03:16:47"."""
+    told = re.sub(r"^(\d{1,5}),(?=\d\d:)", r"\1d ", (told or "")[:_VALUE])
     clock = _CLOCK.search(told)
     spans = _SPAN.findall(told[: clock.start()] + told[clock.end() :] if clock else told)
     if not spans and not clock:

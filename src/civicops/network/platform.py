@@ -50,14 +50,22 @@ class Command(_Data):
     """A question about what the device is. A device that refuses it is asked nothing else instead; that is told."""
 
     command: str
-    about: About = "system"
+    about: About | None = "system"
+    """None: it is asked for git alone. A command that tells of several things stands there several times."""
     template: str | None = None
     """The command's name in ntc-templates, where that is not the command itself."""
     patterns: Mapping[str, Regex] = {}
-    """Single fields that ntc-templates does not know, each with an expression whose first group is its value. `^` and
-    `$` are the ends of a line."""
+    """Single fields, each with an expression whose first group is its value. They go before those of a template. `^`
+    and `$` are the ends of a line."""
+    record: Regex | None = None
+    """The line with which each record of several lines begins: the patterns are taken of each, and no template."""
     rows: Regex | None = None
-    """For a table that ntc-templates does not know: each match is a row, its named groups are the fields."""
+    """For a table of which a row is a line: each match is a row, its named groups are the fields. No template then."""
+    none: Regex = (
+        r"(?i)^.{0,60}\b(?:is|are) (?:currently )?not (?:enabled|running|active|configured|supported|present)\b"
+        r"|^total \w+ entries displayed *: *0$|^.{0,40}\bdisabled\.?$"
+    )
+    """A line that says that there is nothing of it: an answer too, though no row."""
     shown: bool = False
     """Whether the answer stands above the configuration in git, as comments: what it says seldom changes by itself."""
     keep: tuple[Regex, ...] = ()

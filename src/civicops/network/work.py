@@ -46,7 +46,7 @@ def look(work: Sequence[Settings], done: Callable[[Outcome], None], *, threads: 
     """Ask what devices are. `done` gets each device's outcome, as it comes."""
 
     def commands(settings: Settings) -> Asked:
-        return [fact.command for fact in settings.platform.facts], ()
+        return list(dict.fromkeys(fact.command for fact in settings.platform.facts)), ()
 
     def take(settings: Settings, answers: Answers | DeviceError) -> None:
         if isinstance(answers, DeviceError):

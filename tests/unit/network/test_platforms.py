@@ -68,7 +68,14 @@ def test_each_answer_can_be_read(platform: Platform) -> None:
     for fact in platform.facts:
         name = (fact.template or fact.command).replace("/", "").replace(" ", "_")
         known = f"{platform.templates}_{name}.textfsm" in TEMPLATES
-        assert known != bool(fact.patterns), f"{fact.command}: one of a template and patterns"
+        if fact.about is None:
+            assert fact.shown
+            assert not (fact.patterns or fact.rows or fact.record)
+        else:
+            assert known or fact.patterns or fact.rows, fact.command
+        assert not (fact.rows and fact.patterns), f"{fact.command}: one of rows and patterns"
+        assert fact.patterns or not fact.record
+        assert fact.about == "system" or fact.record or not fact.patterns, f"{fact.command}: a table of one row"
         assert all(re.compile(pattern).groups for pattern in fact.patterns.values())
 
 
@@ -127,7 +134,7 @@ def expressions(platform: Platform) -> Iterator[str]:
     for part in (platform.running, platform.startup):
         yield from [one for one in (part.begins, part.ends) if one] if part else []
     for fact in platform.facts:
-        yield from (*fact.patterns.values(), *fact.keep, *fact.drop)
+        yield from (*fact.keep, *fact.drop)
     yield from (*platform.secrets, *platform.unstable, *platform.volatile, *platform.significant.values())
     for block in (*platform.blocks, *platform.unstable_blocks, *platform.volatile_blocks):
         yield from (block.begins, block.ends)
@@ -137,13 +144,23 @@ def expressions(platform: Platform) -> Iterator[str]:
         yield from [sign.absent if isinstance(sign, Absent) else sign] if sign else []
 
 
+def of_answers(platform: Platform) -> Iterator[str]:
+    """All of a platform's that see a whole answer at once."""
+    for fact in platform.facts:
+        yield from (*fact.patterns.values(), fact.none, *(one for one in (fact.rows, fact.record) if one))
+
+
 SIZE = 64 * 1024
+
+
+def words(expression: str) -> list[str]:
+    plain = re.sub(r"\\[a-zA-Z]|\(\?P<\w+>|\(\?i\)|\[[^\]]*\]", " ", expression)
+    return list(dict.fromkeys(re.findall(r"[A-Za-z][\w-]{2,}", plain)))[:5]
 
 
 def hostile(expression: str) -> Iterator[str]:
     """Lines that make a careless expression try again and again: its own words, and what its parts can be."""
-    plain = re.sub(r"\\[a-zA-Z]|\(\?P<\w+>|\(\?i\)|\[[^\]]*\]", " ", expression)
-    own = list(dict.fromkeys(re.findall(r"[A-Za-z][\w-]{2,}", plain)))[:5]
+    own = words(expression)
     for part in ("a", " ", "1 ", '"a ', "\\", "a-", "$1$", "://a:", "a=", "{ ", *(f"{word} " for word in own), *own):
         yield part * (SIZE // len(part))
     for word in own[:3]:
@@ -152,20 +169,38 @@ def hostile(expression: str) -> Iterator[str]:
     yield " ".join([*own, "x" * SIZE])
 
 
-def in_time(expression: re.Pattern[str], line: str) -> None:
+def in_time(expression: re.Pattern[str], line: str, seconds: float = 3) -> None:
     """Searches; the alarm counts the processor's seconds of this process, so a busy machine does not matter."""
 
     def too_long(*_: object) -> None:
         raise AssertionError(f"{expression.pattern!r} takes too long for {line[:60]!r}...")
 
     before = signal.signal(signal.SIGVTALRM, too_long)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 3)  # a few milliseconds do; what goes by the square needs 20 s
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)  # a few milliseconds do; what goes by the square needs 20 s
     try:
         for _ in expression.finditer(line):
             pass
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+
+
+def hostile_answers(expression: str) -> Iterator[str]:
+    """The same for many lines, each as long as it may be: with them, what runs over their ends is seen too."""
+    lines, width = 400, 400
+    for part in ("\n", " \n", "a\n", "1 a\n", *(f"{word}\n" for word in words(expression))):
+        yield part * 20_000
+    for part in (*hostile(expression), "1  ", "1/1 ", "a  1.1.1.1  ", "1:1:", "up  ", "1.1.1.1/1 ", "aa:", ". "):
+        line = (part if len(part) > width else part * width)[:width]
+        yield f"{line}\n" * lines
+        yield f"1/1  {line}"[:width] + "\n" + f" {line}\n" * lines
+
+
+@each
+def test_no_answer_keeps_an_expression_busy(platform: Platform) -> None:
+    for expression in dict.fromkeys(of_answers(platform)):
+        for answer in hostile_answers(expression):
+            in_time(re.compile(expression, re.MULTILINE), answer, seconds=1)
 
 
 @each
@@ -179,6 +214,12 @@ def test_no_line_keeps_the_common_rules_busy() -> None:
     for expression in (*common._COMMON, common._ENC, common._URL, common.HINT, redact._ATOM, config._PAGER):
         for line in hostile(expression.pattern):
             in_time(expression, line)
+
+
+def test_an_answer_of_blank_lines_is_hostile() -> None:
+    with pytest.raises(AssertionError, match="takes too long"):
+        for answer in hostile_answers(r"^\s*Member"):
+            in_time(re.compile(r"^\s*Member", re.MULTILINE), answer, seconds=1)
 
 
 def test_the_alarm_wakes() -> None:
