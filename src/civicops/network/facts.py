@@ -21,6 +21,11 @@ from civicops.text import printable
 # answer that is parsed its lines and their length. A switch with 600 ports needs less.
 _VALUE, _ENTRIES, _LIST, _LINES, _LINE = 300, 2000, 200, 20_000, 400
 
+# What an entry may say and still tell nothing: an empty slot, a port without a neighbour.
+_EMPTY_WITH: Mapping[About | None, Sequence[str]] = {
+    "inventory": ("name", "version"),
+    "neighbours": ("interface", "protocol"),
+}
 # Fixed switches are listed as their own line module: how far above the same entry may stand.
 _SAME = 20
 
@@ -135,28 +140,23 @@ _DATES = (
 )
 # What devices write where they have nothing to say, in small letters.
 _NOTHING = frozenset(
-    (
-        "-",
-        "--",
-        "---",
-        ".",
-        "n/a",
-        "na",
-        "[n/a]",
-        "none",
-        "unassigned",
-        "unknown",
-        "builtin",
-        "not advertised",
-        "not set",
-    )
+    ("-", "--", "---", ".", "]", "n/a", "na", "[n/a]", "none", "unassigned", "unknown", "ukn", "builtin", "not set")
+    + ("not advertised",)
 )
 # Of an interface's link; all else is passed on as it was said.
 _LINKS = {
     "u": "up", "d": "down", "a": "administratively down", "r": "up", "x": "administratively down",
-    "linkup": "up", "linkdown": "down",
+    "up": "up", "down": "down", "linkup": "up", "linkdown": "down",
 }  # fmt: skip
+_HEAD = re.compile(r"(?i)^(?:master|active|command|conduct|primary|manage|mgmt)")
+_CHASSIS = re.compile(r"(?i)chassis|switch|stack|^1$")
 _NUMBER = re.compile(r"-?\d{1,6}(?:\.\d{1,4})?")
+
+
+def fields_of(about: About) -> frozenset[str]:
+    """The names of fields that are taken of an answer about this; all else in it is dropped."""
+    fields = {"system": _SYSTEM, "addresses": _ABOUT_ADDRESSES[1]}.get(about) or _ABOUT[about][1]
+    return frozenset(name for names in fields.values() for name in names)
 
 
 def facts(settings: Settings, answers: Answers) -> dict[str, Any]:
@@ -315,7 +315,7 @@ def _take_entries(
         if len(entries) >= _ENTRIES:
             return
         entry: dict[str, Any] = {field: _first(row, names) for field, names in fields.items()}
-        if not any(value for field, value in entry.items() if field != "protocol"):
+        if not any(value for field, value in entry.items() if field not in _EMPTY_WITH.get(command.about, ())):
             continue
         if command.about == "interfaces":
             entry["addresses"] = _addresses(row, fields)
@@ -383,9 +383,10 @@ def _prefix(told: str | None) -> str | None:
 
 
 def _from_modules(body: dict[str, Any]) -> None:
-    """Model and serial number from the chassis in the list of parts, where nothing else has told them."""
-    for part in (*body["members"], *body["modules"]):
-        if not body["serial"] and re.search(r"chassis|switch|stack|^1$", part["name"] or "", re.IGNORECASE):
+    """Model and serial number of the stack's head or of the chassis in the list of parts, where nothing else told them."""
+    heads = [one for one in body["members"] if _HEAD.search(one["role"] or "")]
+    for part in (*heads, *(one for one in body["modules"] if _CHASSIS.search(one["name"] or ""))):
+        if not body["serial"]:
             body["serial"] = part["serial"]
             body["model"] = body["model"] or part["model"]
 

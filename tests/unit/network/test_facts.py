@@ -139,6 +139,26 @@ def test_addresses_that_are_told_apart_are_put_to_their_interfaces() -> None:
     ]
 
 
+def test_records_of_several_lines() -> None:
+    ports = Command(
+        command="ports",
+        about="interfaces",
+        record=r"^port \S+$",
+        patterns={
+            "name": r"^port (\S+)$",
+            "link": r"^ is (\w+)",
+            "ip_address": r"^ ip (\S+)",
+            "netmask": r"^ mask (\S+)",
+        },
+    )
+    text = "junk\n ip 192.0.2.9\nport a\n is Up\n ip 192.0.2.1\n ip 2001:db8::1/64\n mask 255.255.255.128\nport b\n is n/a\n"
+    body = asked(made(ports), {"ports": text + " ip 0.0.0.0\n ip everything\n mask 255.0.255.0\n"})
+    assert [(one["name"], one["link"], one["addresses"]) for one in body["interfaces"]] == [
+        ("a", "up", ["192.0.2.1/25", "2001:db8::1/64"]),
+        ("b", None, []),
+    ]
+
+
 def test_a_device_that_says_too_much_is_cut_short() -> None:
     row = r"^(?P<interface>\S+) (?P<status>\w+)$"
     platform = made(Command(command="ports", about="interfaces", rows=row))
@@ -163,6 +183,10 @@ def test_whatever_a_device_says_it_makes_a_document(text: str, name: str) -> Non
         ("12 days, 21:50:05", 1115405),
         ("1 Day, 23 Hours, 32 Minutes, 10 Seconds", 171130),
         ("3 years, 2 weeks", 3 * 31536000 + 2 * 604800),
+        ("70,03:16:47", 6059807),
+        ("22w0d 19:16", 22 * 604800 + 19 * 3600 + 16 * 60),
+        ("325 day - 19 hour - 31 min - 29 sec", 28150289),
+        ("12 days 3 hrs 4 mins 5 secs", 1047845),
         ("up and well", None),
         ("", None),
         (None, None),
@@ -182,6 +206,11 @@ def test_uptime(told: str | None, seconds: int | None) -> None:
         ("3/5/2025 31:00:00", "2025-03-05"),
         ("1.0.0 Build 20210907 Rel.69162", "2021-09-07"),
         ("v7.4.7,build2731,250120 (GA.M)", "2025-01-20"),
+        ("Tue Sep  8 03:51:15 2015", "2015-09-08"),
+        ("Tue 21 Dec 2021 16:36 UTC", "2021-12-21"),
+        ("2020-11-09T17:02:11+0000", "2020-11-09"),
+        ("07/08/19 06:11", "2019-07-08"),
+        ("Mon 05-Nov-18 13:32 PST", "2018-11-05"),
         ("31-Feb-23", None),
         ("99/99/9999", None),
         ("never", None),
