@@ -139,10 +139,10 @@ _DATES = (
     (r"\b\d{6}\b", "%y%m%d"),
 )
 # What devices write where they have nothing to say, in small letters.
-_NOTHING = frozenset(
-    ("-", "--", "---", ".", "]", "n/a", "na", "[n/a]", "none", "unassigned", "unknown", "ukn", "builtin", "not set")
-    + ("not advertised",)
-)
+_NOTHING = frozenset((
+    "-", "--", "---", ".", "]", "n/a", "na", "[n/a]", "none", "unassigned", "unknown", "ukn", "builtin", "not set",
+    "not advertised",
+))  # fmt: skip
 # Of an interface's link; all else is passed on as it was said.
 _LINKS = {
     "u": "up", "d": "down", "a": "administratively down", "r": "up", "x": "administratively down",
@@ -383,7 +383,7 @@ def _prefix(told: str | None) -> str | None:
 
 
 def _from_modules(body: dict[str, Any]) -> None:
-    """Model and serial number of the stack's head or of the chassis in the list of parts, where nothing else told them."""
+    """Model and serial number of a stack's head or of the chassis among the parts, where nothing else tells them."""
     heads = [one for one in body["members"] if _HEAD.search(one["role"] or "")]
     for part in (*heads, *(one for one in body["modules"] if _CHASSIS.search(one["name"] or ""))):
         if not body["serial"]:

@@ -146,12 +146,14 @@ def test_records_of_several_lines() -> None:
         record=r"^port \S+$",
         patterns={
             "name": r"^port (\S+)$",
-            "link": r"^ is (\w+)",
+            "link": r"^ is (\S+)",
             "ip_address": r"^ ip (\S+)",
             "netmask": r"^ mask (\S+)",
         },
     )
-    text = "junk\n ip 192.0.2.9\nport a\n is Up\n ip 192.0.2.1\n ip 2001:db8::1/64\n mask 255.255.255.128\nport b\n is n/a\n"
+    text = (
+        "junk\n ip 192.0.2.9\nport a\n is Up\n ip 192.0.2.1\n ip 2001:db8::1/64\n mask 255.255.255.128\nport b\n is -\n"
+    )
     body = asked(made(ports), {"ports": text + " ip 0.0.0.0\n ip everything\n mask 255.0.255.0\n"})
     assert [(one["name"], one["link"], one["addresses"]) for one in body["interfaces"]] == [
         ("a", "up", ["192.0.2.1/25", "2001:db8::1/64"]),
