@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from civicops.ledger.documents import check_body
 from civicops.network.answers import Answers, Login, Settings
-from civicops.network.facts import day, facts, uptime_seconds
+from civicops.network.facts import facts
 from civicops.network.platform import Command, Config, Platform, find, platforms
+from civicops.network.times import day, uptime_seconds
 
 INTERFACES = """\
 GigabitEthernet1/0/1 is up, line protocol is up (connected)
