@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -185,9 +186,13 @@ def in_time(expression: re.Pattern[str], line: str, seconds: float = 3) -> None:
         signal.signal(signal.SIGVTALRM, before)
 
 
+# Of a whole answer: what goes by the square shows in a part too.
+PART = 1 if os.environ.get("CIVICOPS_LONG") else 0.4
+
+
 def hostile_answers(expression: str) -> Iterator[str]:
     """The same for many lines, each as long as it may be: with them, what runs over their ends is seen too."""
-    lines, width = 400, 400
+    lines, width = int(400 * PART), 400
     for part in ("\n", " \n", "a\n", "1 a\n", *(f"{word}\n" for word in words(expression))):
         yield part * 20_000
     for part in (*hostile(expression), "1  ", "1/1 ", "a  1.1.1.1  ", "1:1:", "up  ", "1.1.1.1/1 ", "aa:", ". "):
@@ -219,7 +224,7 @@ def test_no_line_keeps_the_common_rules_busy() -> None:
 def test_an_answer_of_blank_lines_is_hostile() -> None:
     with pytest.raises(AssertionError, match="takes too long"):
         for answer in hostile_answers(r"^\s*Member"):
-            in_time(re.compile(r"^\s*Member", re.MULTILINE), answer, seconds=1)
+            in_time(re.compile(r"^\s*Member", re.MULTILINE), answer, seconds=0.2)
 
 
 def test_the_alarm_wakes() -> None:
