@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.hosts.replayed import ReplayedTown
-from tests.standins.replayer import PASSWORD, USER
+from tests.standins.playing import PASSWORD, USER
 
 from bench.meter import children_seconds
 from bench.result import Options, Section, Table, Target

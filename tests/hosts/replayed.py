@@ -9,7 +9,7 @@ from pathlib import Path
 
 from civicops.state import TownState
 from tests.hosts.controller import Controller
-from tests.standins.replayer import PASSWORD, USER
+from tests.standins.playing import PASSWORD, USER
 
 VAULT_PASSWORD = "the town's vault password"
 

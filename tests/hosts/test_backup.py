@@ -217,6 +217,7 @@ def test_what_happens_to_a_repository_is_told_by_the_next_look(town: Town, fault
     assert alarms(told(town, "vault")) == before
 
 
+@LONG
 def test_a_truncated_or_failed_dump_is_no_dump(town: Town) -> None:
     pc = town.host("pc")
     listing = pc.run("cat /usr/local/bin/list").stdout
@@ -491,6 +492,7 @@ def test_a_directory_is_dumped_loaded_elsewhere_and_counted(town: Town) -> None:
     assert told(town, "pc")["alarms"] == []
 
 
+@LONG
 def test_a_tree_that_somebody_encrypts_is_told_and_its_canary_too(town: Town) -> None:
     pc = town.host("pc")
     pc.run(f"cd {DATA}; for number in $(seq 301 1000); do echo letter $number > letter-$number.txt; done")

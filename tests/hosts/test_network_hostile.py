@@ -13,8 +13,9 @@ import pytest
 from civicops.ledger.store import Ledger
 from tests.hosts.replayed import VAULT_PASSWORD, ReplayedTown
 from tests.standins import devices
+from tests.standins.playing import PASSWORD, Manner
 from tests.standins.recording import Recording
-from tests.standins.replayer import PASSWORD, Manner, Replayer
+from tests.standins.replayer import Replayer
 
 SCRIPT = "<script>alert(1)</script>"
 ESCAPES = "\x1b[31m\x1b]0;owned\x07"
@@ -34,7 +35,7 @@ def town_of(folder: Path, replayer: Replayer, played: Mapping[str, tuple[Recordi
     found, known = {}, []
     for name, (recording, manner) in played.items():
         device = replayer.ssh(recording, manner)
-        found[name] = {"netmiko_port": device.port}
+        found[name] = {"netmiko_port": device.port, "netmiko_session_timeout": 20}
         known.append(f"[127.0.0.1]:{device.port} {device.key}")
     return ReplayedTown(folder, found, known)
 

@@ -27,7 +27,7 @@ _SETTLED = 0.01
 _PROVEN = 0.05
 # How long a device may take to say its first word, where netmiko's class does not wait for one.
 _FIRST = 3
-_MOST_PAGES = 20_000
+_MOST_PAGES = 5_000
 _PROMPT = re.compile(r"\S.{0,200}[#>$%\])]$|^[#>$%]$")
 # What stands between the login and the prompt, and the key that goes on. None of them is an order to the device.
 _GREETINGS = ((re.compile(r"(?i)press '?a'? to accept"), "a"), (re.compile(r"(?i)press any key"), " "))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.standins import devices
+from tests.standins.playing import Manner
 from tests.standins.recording import Recording
-from tests.standins.replayer import Manner, Replayer
+from tests.standins.replayer import Replayer
 from tests.unit.network.kept import sealed, unsealed
 
 from civicops.ledger.documents import check_body
