@@ -11,7 +11,7 @@ import re
 # A place where a pager mark was taken out. Devices' own NULs are dropped first, so it can't be forged.
 _PAGED = "\0"
 _ESCAPE = re.compile(
-    r"\x1b(?:\[(?P<count>[0-?]*)[ -/]*(?P<end>[@-~])"
+    r"\x1b(?:\[[0-?]*[ -/]*(?P<end>[@-~])"
     r"|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[()*+#%][!-~]|(?P<one>[0-Z\\-~]))"
 )
 _BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[()*+#%])?")
@@ -118,8 +118,10 @@ def _is_echo(line: str, command: str, prompt: str) -> bool:
 
 
 def _drawn(escape: re.Match[str]) -> str:
-    """An escape sequence as what it does to a line: most do nothing that matters."""
-    if escape["end"] == "D":  # the cursor goes back
-        count = escape["count"]
-        return "\b" * (min(int(count), 500) if count.isdigit() and len(count) < 5 else 1)
+    """An escape sequence as what it does to a line: most do nothing that matters.
+
+    However far the cursor goes back, it is one backspace: what a device says must not become longer than it is.
+    """
+    if escape["end"] == "D":
+        return "\b"
     return "\n" if escape["one"] == "E" else ""

@@ -89,3 +89,9 @@ def test_where_the_packets_are_cut_does_not_matter(written: bytes, cuts: list[in
         pieces.feed(written[start:end])
     assert pieces.take() == whole.take()
     assert pieces.shown() == whole.shown()
+
+
+def test_what_is_said_does_not_become_longer() -> None:
+    screen = Screen(None)
+    said = b"\x1b[499D" * 1000 + b"\n"
+    assert len(_all(screen, said)) < len(said)
