@@ -20,6 +20,8 @@ _CHUNK = 64 * 1024
 # What a device may say before the first command, with banners and all: netmiko searches all of it again and again.
 _MOST_GREETING = 64 * 1024
 _LONGEST_LINE = 4096
+# How long the data of one telnet option may be.
+_MOST_OPTION = 4096
 # How long it waits without looking whether it shall end.
 _LISTENS = 0.5
 
@@ -136,9 +138,9 @@ class Wire(Channel):
         parts: list[bytes] = []
         size = 0
         while size < _CHUNK:
-            # Option negotiation alone is no data: it says b"" though something came.
+            # Not read_eager(): it goes on for as long as option negotiation comes, which is no data.
             try:
-                part: bytes = self._telnet.read_eager()  # type: ignore[no-untyped-call]
+                part: bytes = self._telnet.read_very_lazy()  # type: ignore[no-untyped-call]
             except EOFError:
                 if not parts:
                     raise
@@ -146,14 +148,17 @@ class Wire(Channel):
             if part:
                 parts.append(part)
                 size += len(part)
-                continue
-            left = until - time.monotonic()
-            if parts or left <= 0:
-                break
             handle: socket.socket = self._telnet.get_socket()  # type: ignore[no-untyped-call]
             poll = select.poll()  # select() itself fails beyond 1,024 open files
             poll.register(handle, select.POLLIN)
+            left = 0 if parts else max(0, until - time.monotonic())
             if not poll.poll(left * 1000):
+                break
+            self._telnet.fill_rawq()  # type: ignore[no-untyped-call]
+            self._telnet.process_rawq()  # type: ignore[no-untyped-call]
+            if len(self._telnet.sbdataq) > _MOST_OPTION:
+                raise DeviceError("flood", "a telnet option of it has no end")
+            if not left and not self._telnet.cookedq:
                 break
         return b"".join(parts)
 

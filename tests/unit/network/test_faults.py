@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from netmiko._telnetlib.telnetlib import Telnet
 from tests.network_cuts import campaign
 from tests.standins.devices import settings
 from tests.standins.playing import PASSWORD, Manner
@@ -16,6 +22,7 @@ from tests.unit.network.conftest import CONFIG, Asks
 from civicops.network.answers import DeviceError
 from civicops.network.platform import Platform
 from civicops.network.session import ask
+from civicops.network.wire import Limits, Wire
 
 
 @pytest.fixture(scope="session")
@@ -199,3 +206,40 @@ def test_a_greeting_that_wants_a_key(
 
 def test_characters_that_packets_share_are_kept(asked: Asks, ios: Recording) -> None:
     assert "Bürgerbüro, Fenster" in asked(Manner(per_write=1)).texts[CONFIG]
+
+
+@contextlib.contextmanager
+def _saying_without_end(said: bytes) -> Iterator[Telnet]:
+    ours, theirs = socket.socketpair()
+
+    def say() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                theirs.sendall(said * 100)
+
+    def listen() -> None:
+        with contextlib.suppress(OSError):
+            while theirs.recv(4096):
+                pass
+
+    threads = [threading.Thread(target=say), threading.Thread(target=listen)]
+    for thread in threads:
+        thread.start()
+    telnet = Telnet()  # type: ignore[no-untyped-call]
+    telnet.sock = ours
+    try:
+        yield telnet
+    finally:
+        ours.close()
+        for thread in threads:
+            thread.join()
+        theirs.close()
+
+
+@pytest.mark.parametrize("said", [b"\xff\xf1", b"\xff\xfb\x55", b"\xff\xfa" + b"x" * 100])
+def test_telnet_options_without_end_end_with_the_session(said: bytes) -> None:
+    started = time.monotonic()
+    with _saying_without_end(said) as telnet, pytest.raises(DeviceError) as raised:
+        Wire(telnet, True, Limits(started + 1, 1024)).receive(3)
+    assert raised.value.wrong in ("timeout", "flood")
+    assert time.monotonic() - started < 5
