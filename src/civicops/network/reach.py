@@ -31,6 +31,8 @@ def host_keys(settings: Settings, login: Login) -> Keys:
 # What paramiko still knows and OpenSSH no longer offers by itself.
 _LEGACY = re.compile(r"-sha1$|^ssh-(rsa|dss)$|cbc|md5|^hmac-sha1-96")
 _STILL_FINE = {"hmac-sha1"}
+# What OpenSSH takes too; no server may send more than 35,000 bytes. paramiko would take 4 GB.
+_LONGEST_PACKET = 256 * 1024
 
 
 def transport_of(keys: Keys, *, legacy: bool = False) -> Callable[..., paramiko.Transport]:
@@ -39,6 +41,7 @@ def transport_of(keys: Keys, *, legacy: bool = False) -> Callable[..., paramiko.
 
     def made(*arguments: Any, **named: Any) -> paramiko.Transport:
         transport = paramiko.Transport(*arguments, **named)
+        transport.packetizer.read_all = _bounded(transport.packetizer.read_all)
         options = transport.get_security_options()
         if not legacy:
             for kind in ("kex", "key_types", "ciphers", "digests"):
@@ -47,6 +50,15 @@ def transport_of(keys: Keys, *, legacy: bool = False) -> Callable[..., paramiko.
         return transport
 
     return made
+
+
+def _bounded(read: Callable[..., bytes]) -> Callable[..., bytes]:
+    def read_all(size: int, check_rekey: bool = False) -> bytes:
+        if size > _LONGEST_PACKET:
+            raise paramiko.SSHException("a packet is longer than any may be")
+        return read(size, check_rekey)
+
+    return read_all
 
 
 def _given_up(algorithm: str) -> bool:

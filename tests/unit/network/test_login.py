@@ -6,13 +6,14 @@ import base64
 import hashlib
 import hmac
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
 from tests.standins.devices import settings
-from tests.standins.playing import PASSWORD, USER, Manner
+from tests.standins.playing import PASSWORD, USER, Device, Manner
 from tests.standins.recording import Recording
 from tests.standins.replayer import Replayer
 from tests.unit.network.conftest import CONFIG, Asks
@@ -358,3 +359,12 @@ def test_what_is_no_ssh_server(
         ask(settings(device, platform, known_hosts, connect_timeout=2), [CONFIG])
     assert raised.value.wrong in ("unreachable", "cut")
     assert "\x1b" not in raised.value.reason
+
+
+def test_an_ssh_packet_of_2_gb_is_not_waited_for(replayer: Replayer, platform: Platform, known_hosts: Path) -> None:
+    started = time.monotonic()
+    port = replayer.raw(b"SSH-2.0-x\r\n\x7f\xff\xff\xfc" + b"x" * 100, then=10)
+    device = Device(port, "")
+    with pytest.raises(DeviceError, match="is no SSH server"):
+        ask(settings(device, platform, known_hosts, connect_timeout=8), [CONFIG])
+    assert time.monotonic() - started < 5
