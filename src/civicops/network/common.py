@@ -88,7 +88,7 @@ def common_spans(core: str, tokens: Sequence[tuple[int, int]]) -> Iterator[Span]
     for found in _ENC.finditer(core):
         unhidden = free(found.span("secret"), tokens)
         if unhidden:
-            yield Span(*unhidden, False)
+            yield Span(*unhidden, True)
     for found in _URL.finditer(core):
         word = found.group("word")
         if found.group("quote"):  # what stands between quotes ends with the second

@@ -123,14 +123,17 @@ def _without_blocks(lines: Sequence[str], blocks: Sequence[Block]) -> list[str]:
     kept, at = list(lines), 0
     for block in blocks:
         lines, kept, at = kept, [], 0
-        begins, ends = compiled(block.begins), compiled(block.ends)
+        begins, ends, holds = (compiled(one) for one in (block.begins, block.ends, block.holds or ""))
         last = max((number for number, line in enumerate(lines) if ends.search(line[:LONGEST_LINE])), default=-1)
         while at < len(lines):
             if at < last and begins.search(lines[at][:LONGEST_LINE]):
-                while not ends.search(lines[at][:LONGEST_LINE]):
-                    at += 1
-            else:
-                kept.append(lines[at])
+                end = at + 1
+                while not ends.search(line := lines[end][:LONGEST_LINE]) and holds.search(line):
+                    end += 1
+                if ends.search(lines[end][:LONGEST_LINE]):
+                    at = end + 1
+                    continue
+            kept.append(lines[at])
             at += 1
     return kept
 

@@ -93,6 +93,8 @@ class Block(_Data):
 
     begins: Regex
     ends: Regex
+    holds: Regex | None = None
+    """Of a volatile block: what each line in between must be, so that nobody hides others there."""
 
 
 class Scope(_Data):

@@ -35,6 +35,8 @@ _PEM = Block(
     begins=r"(?P<secret>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----)",
     ends=r"(?P<secret>-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)",
 )
+# A line between the first and the last of a key.
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{0,80}|[A-Z][A-Za-z-]{1,20}: [\w,-]{1,80}")
 _GROUPS = ("secret", "secret2", "secret3", "secret4")
 
 
@@ -146,6 +148,7 @@ class _Redaction:
                 at += 1
                 continue
             before, content, after, at = _cut(lines, at, block, begins)
+            stable = stable or not _is_key(content)
             token = self._hide(content, stable) if content.strip() else content
             if "secret" in begins.re.groupindex:
                 done.append(self._line(f"{before}{token}{after or ''}"))
@@ -203,9 +206,10 @@ class _Redaction:
     def _hide(self, value: str, stable: bool) -> str:
         if _TOKEN.fullmatch(value.strip()):
             return value.strip()
-        token = f"{_OPEN}{self.fingerprint(value) if stable else ''}{_CLOSE}"
+        token = f"{_OPEN}{self.fingerprint(value)}{_CLOSE}"
+        # Elsewhere with its fingerprint always: else what anybody writes behind an ENC would change unseen everywhere.
         self._values.setdefault(value, token)
-        return token
+        return token if stable else f"{_OPEN}{_CLOSE}"
 
     def elsewhere(self, text: str) -> str:
         sought = {value: token for value, token in self._values.items() if self._worth(value)}
@@ -278,6 +282,12 @@ def _alone(piece: str, start: int, end: int) -> bool:
     if end == len(piece) or _EDGE.match(piece[end]) or _EDGE.match(piece[end - 1]):
         return True
     return piece[end] in ".!?" and (end + 1 == len(piece) or piece[end + 1].isspace())
+
+
+def _is_key(content: str) -> bool:
+    """Whether a block holds a key, and so is encrypted as a whole; not what anybody has put behind its first line."""
+    lines = content.split("\n")
+    return "-----END " in lines[-1] and all(_KEY_LINE.fullmatch(line) for line in lines[1:-1])
 
 
 def _cut(lines: Sequence[str], at: int, block: Block, begins: re.Match[str]) -> tuple[str, str, str | None, int]:

@@ -260,3 +260,46 @@ def test_a_clock_and_a_counter_change_nothing(clock: int, size: int, user: str) 
 def test_no_change_is_no_change() -> None:
     assert not Changes()
     assert Changes(1, 0).words() == "1 line more, 0 fewer"
+
+
+POLICY = (
+    "config firewall policy\n    edit 1\n        set comments {comment}\n        set action {action}\n    next\nend\n"
+)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        '"ENC accept ENC deny"',
+        '"-----BEGIN PRIVATE KEY-----"',
+        '"-----BEGIN PRIVATE KEY-----\nMIIE"',
+        '"\nconfig firewall internet-service-name\n"',
+    ],
+)
+def test_nothing_that_somebody_has_written_hides_a_change(comment: str) -> None:
+    first, second = (
+        kept_text(
+            FORTI,
+            {FORTI.running.command: "#config-version=x\n" + POLICY.format(comment=comment, action=action)},
+            FINGERPRINT,
+        )
+        for action in ("accept", "deny")
+    )
+    assert first != second
+
+
+def test_a_name_hides_no_change() -> None:
+    first, second = (
+        kept_text(IOS, {"show running-config": f"version 17.9\nip prefix-list ENC {what}\nend\n"}, FINGERPRINT)
+        for what in ("permit", "deny")
+    )
+    assert first != second
+
+
+def test_a_key_that_is_encrypted_anew_is_no_change() -> None:
+    form = 'set private-key "-----BEGIN ENCRYPTED PRIVATE KEY-----\n{}\n-----END ENCRYPTED PRIVATE KEY-----"\nend\n'
+    first, second = (
+        kept_text(FORTI, {FORTI.running.command: f"#config-version=x\n{form.format(key)}"}, FINGERPRINT)
+        for key in ("MIIabc+/=", "MIIxyz==")
+    )
+    assert first == second
