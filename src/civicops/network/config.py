@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from civicops.network.platform import Absent, Block, Config, Platform, Sign, compiled
-from civicops.network.redact import LONGEST_LINE, Fingerprint, constant, lines_of, redact_all
+from civicops.network.redact import LONGEST_LINE, Fingerprint, constant, lines_of, redact_all, unmarked
 
 # Tabs and line ends are text, and so is the ETX that Cisco shows around a banner.
 _CONTROLS = re.compile("[\x00-\x02\x04-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
@@ -74,16 +74,20 @@ def kept_text(platform: Platform, answers: Mapping[str, str], fingerprint: Finge
     if given is None:
         raise KeyError(platform.running.command)
     shown = [fact for fact in platform.facts if fact.shown and fact.command in answers]
-    texts = redact_all(platform, [body(platform, given), *(answers[fact.command] for fact in shown)], fingerprint)
+    said = [body(platform, given), *(answers[fact.command] for fact in shown)]
+    texts = redact_all(platform, [unmarked(text) for text in said], fingerprint)
     above: list[str] = []
     for fact, text in zip(shown, texts[1:], strict=True):
         lines = lines_of(platform, text)
         if fact.keep:
             lines = [line for line in lines if any(compiled(one).search(line[:LONGEST_LINE]) for one in fact.keep)]
         lines = _without(lines, (*fact.drop, *platform.volatile))
-        said = _joined(lines).strip("\n").replace("\x03", "^C")
-        if said:
-            above += [*(f"{platform.comment}{line}".rstrip() for line in said.split("\n")), platform.comment.rstrip()]
+        comment = _joined(lines).strip("\n").replace("\x03", "^C")
+        if comment:
+            above += [
+                *(f"{platform.comment}{line}".rstrip() for line in comment.split("\n")),
+                platform.comment.rstrip(),
+            ]
     return "".join(f"{line}\n" for line in above) + normalise(platform, texts[0])
 
 

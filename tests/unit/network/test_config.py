@@ -303,3 +303,13 @@ def test_a_key_that_is_encrypted_anew_is_no_change() -> None:
         for key in ("MIIabc+/=", "MIIxyz==")
     )
     assert first == second
+
+
+def test_a_password_that_looks_like_a_placeholder_is_another_one() -> None:
+    def kept(password: str) -> str:
+        return kept_text(
+            IOS, {"show running-config": f"version 17\nusername a secret 0 {password}\nend\n"}, FINGERPRINT
+        )
+
+    assert kept(f"<secret {FINGERPRINT('Tr0ub4dor')}>") != kept("Tr0ub4dor")
+    assert kept("<secret>") != kept("Tr0ub4dor")
