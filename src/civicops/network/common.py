@@ -16,8 +16,9 @@ _HOW = (
 _NAMED = (
     r"(?:password|passwd|pwd|passphrase|passcode|secret|psk|psksecret|wpa-?key|wepkey|pre-?shared-?(?:key|secret)"
     r"|(?:shared|server|auth|authentication|encryption|encrypted|private|privacy|security|session|sha|md5|priv|host"
-    r"|community|virtual-controller)[ _-]keys?|key-?(?:string|text|phrase|value)|keystring|auth-?pass|priv-?pass"
-    r"|authkey|privkey|pin|token|credentials?|phash)"
+    r"|community|virtual-controller|pac|ams|ams-backup|papi|otp|totp|ddns|isakmp|plaintext|cryptographic)[ _-]keys?"
+    r"|key-?(?:string|octet-string|text|phrase|value)|keystring|auth-?pass|priv-?pass|authkey|privkey|pin|token"
+    r"|credentials?|phash|cak)"
 )
 _COMMON = tuple(
     re.compile(expression)
@@ -26,13 +27,18 @@ _COMMON = tuple(
         _PREFIX + _NAMED + r"[\"']?(?:[ \t]*[=:>][ \t]*|[ \t]+)" + _HOW + r"(?P<secret>\S++)",
         _PREFIX + r"community(?:-?name)?(?:[ \t]*[=:][ \t]*|[ \t]+)" + _HOW + r"(?P<secret>\S++)",
         r"(?i)(?<![\w-])(?:v|version )?2c (?:community )?(?P<secret>\S++)",
-        r"(?i)(?<![\w-])(?:md5|sha|sha1|sha256|des|3des|aes|aes128|aes-128|aes256|aes-256)"
+        r"(?i)(?<![\w-])(?:message-digest-key|authentication-key(?:id)?|vlink-peer) \S{1,40} "
+        r"(?:md5|sha\d*|sha-\d+|hmac-[\w-]{3,12}|cmac[\w-]{0,12}) " + _HOW + r"(?P<secret>\S++)",
+        r"(?i)(?<![\w-])(?:cipher|authenticator|outbound ah \d{1,10}|inbound ah \d{1,10}) (?P<secret>[0-9a-f]{16,}+)",
+        r"(?i)(?<![\w-])(?:md5|sha|sha1|sha256|des|3des|aes|aes128|aes-128|aes256|aes-256|aes-cbc)"
         r" (?:\d{1,3} )?(?:encrypted )?(?P<secret>(?=[^\s]{16})\S++)",
     )
 )
 _ENC = re.compile(r"(?<![\w-])ENC (?P<secret>[^\s\"]++)")
 _URL = re.compile(r"(?P<quote>[\"']?)(?<![a-z0-9+.-])(?i:[a-z][a-z0-9+.-]{0,20})://(?P<word>\S++)")
-HINT = re.compile(r"(?i)pass|secret|pwd|psk|key|communit|2c |md5|sha|des |aes|ENC |\$|://|pin|token|credential|phash")
+HINT = re.compile(
+    r"(?i)cak|cipher|cmac|pass|secret|pwd|psk|key|communit|2c |md5|sha|des |aes|ENC |\$|://|pin|token|credential|phash"
+)
 
 # Words that stand after one like `password` and are none. They are also not looked for elsewhere where somebody has one
 # for a secret: what stood in the place of a word of the command language would tell which one it was.
@@ -78,7 +84,9 @@ def common_spans(core: str, tokens: Sequence[tuple[int, int]]) -> Iterator[Span]
             if (
                 (value in WORDS and not known)
                 or (value.isdigit() and len(value) < 3)
-                or re.fullmatch(r"\d{1,10}:\d{1,10}", value)
+                or re.fullmatch(
+                    r"\d{1,10}:\d{1,10}|hmac-[\w-]{3,12}|cmac[\w-]{0,12}|ckn|inbound|outbound|size|eigrp", value
+                )
             ):
                 continue
             at = max(span[1], found.start() + 1)

@@ -32,8 +32,8 @@ _ATOM = re.compile(r"""[^\s"'`=,;:@/()\[\]{}<>|\\]+""")
 _EDGE = re.compile(r"""[\s"'`=,;:@/()\[\]{}<>|\\]""")
 
 _PEM = Block(
-    begins=r"(?P<secret>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----)",
-    ends=r"(?P<secret>-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)",
+    begins=r"(?P<secret>-----? ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-----?)",
+    ends=r"(?P<secret>-----? ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-----?)",
 )
 # A line between the first and the last of a key.
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{0,80}|[A-Z][A-Za-z-]{1,20}: [\w,-]{1,80}")

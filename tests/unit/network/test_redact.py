@@ -246,6 +246,28 @@ def test_only_the_section_says_what_a_name_is() -> None:
     assert "name=office" in redacted(text, mikrotik)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cisco_ios", "username anna password 0 hunter2 hunter3"),
+        ("cisco_ios", "enable password hunter2 hunter3"),
+        ("cisco_ios", "key chain x\n key 1\n  key-string 0 hunter2 hunter3"),
+        ("cisco_s300", "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nhunter2\n---- END SSH2 PRIVATE KEY ----\nexit"),
+        ("cisco_ios", "-----BEGIN PGP PRIVATE KEY BLOCK-----\nhunter2\n-----END PGP PRIVATE KEY BLOCK-----\nend"),
+        ("ubiquiti_edgerouter", '    key "hunter2 hunter3"'),
+        ("mikrotik_routeros", "/container envs\nadd key=TOKEN name=db value=hunter2"),
+        ("vyos", 'environment TOKEN {\n    value "hunter2"\n}'),
+        ("fortinet", 'config http-headers\n    edit 1\n        set value "Bearer hunter2"\n    next\nend'),
+        ("cisco_ios", f" set session-key inbound esp 256 cipher {'a2' * 12} authenticator {'b3' * 12}"),
+    ],
+)
+def test_what_stands_in_more_than_one_word_or_line(name: str, text: str) -> None:
+    shown = redacted(text, platforms()[name])
+    assert not re.search(r"hunter\d|a2a2|b3b3", shown)
+    last = text.split("\n")[-1]
+    assert "hunter" in last or "a2a2" in last or shown.split("\n")[-1] == last
+
+
 def test_a_secret_that_is_encrypted_anew_has_no_fingerprint() -> None:
     fortinet = platforms()["fortinet"]
     shown = {redacted(f"        set password ENC {new}", fortinet) for new in ("QUJDREVGRw==", "SElKS0xNTg==")}
