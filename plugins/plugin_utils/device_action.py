@@ -71,7 +71,7 @@ class DeviceAction(ActionBase):
         self, arguments: Mapping[str, Any], names: list[str], task_vars: Mapping[str, Any], origin: Any
     ) -> list[Any]:
         from civicops.network.answers import DeviceError
-        from civicops.network.inventory import settings_of
+        from civicops.network.inventory import same_address, settings_of
         from civicops.network.work import Outcome
 
         state = package.state.TownState(origin.town)
@@ -84,6 +84,9 @@ class DeviceAction(ActionBase):
                 settings.append(settings_of(name, variables, known_hosts, accept_new=accept_new))
             except DeviceError as error:
                 outcomes.append(Outcome(name, error=error))
+        twice = same_address(settings)
+        outcomes += [Outcome(name, error=error) for name, error in twice.items()]
+        settings = [one for one in settings if one.device not in twice]
         return outcomes + (self.work(arguments, settings, origin) if settings else [])
 
     def _told(self, origin: Any, outcome: Any, record: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,22 @@ def settings_of(device: str, variables: Mapping[str, Any], known_hosts: Path, *,
         and never its value where that may be a secret.
     """
     return _Reader(device, variables).settings(known_hosts, accept_new=accept_new)
+
+
+def same_address(settings: Sequence[Settings]) -> dict[str, DeviceError]:
+    """The devices that are to be reached at another one's address: what it says would be kept as theirs too."""
+    places: dict[tuple[str, int, str | None], list[str]] = {}
+    for one in settings:
+        place = (one.login.address.lower(), one.login.port, one.jump.address if one.jump else None)
+        places.setdefault(place, []).append(one.device)
+    return {
+        name: DeviceError(
+            "settings", f"{name}: {' and '.join(n for n in names if n != name)[:200]} has the same address: correct one"
+        )
+        for names in places.values()
+        if len(names) > 1
+        for name in names
+    }
 
 
 class _Reader:

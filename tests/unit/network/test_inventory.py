@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from civicops.network.answers import DeviceError
-from civicops.network.inventory import settings_of
+from civicops.network.answers import DeviceError, Settings
+from civicops.network.inventory import same_address, settings_of
 
 KNOWN = Path("/state/known_hosts")
 GOOD: dict[str, Any] = {
@@ -90,3 +90,17 @@ def test_telnet_is_a_platform_of_its_own_name() -> None:
 )
 def test_one_line_says_which_variable_and_what_to_do(changes: dict[str, Any], told: str) -> None:
     assert told in wrong(**changes)
+
+
+def test_two_devices_with_one_address_are_told_both() -> None:
+    def at(name: str, **changes: Any) -> Settings:
+        return settings_of(name, GOOD | changes, KNOWN)
+
+    jump = {"netmiko_jump_host": "192.0.2.9", "netmiko_jump_user": "j", "netmiko_jump_password": "p"}
+    found = same_address(
+        [at("a"), at("b"), at("c", netmiko_port=23), at("d", ansible_host="192.0.2.2"), at("e", **jump)]
+    )
+    assert {name: error.reason for name, error in found.items()} == {
+        "a": "a: b has the same address: correct one",
+        "b": "b: a has the same address: correct one",
+    }
