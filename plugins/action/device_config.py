@@ -20,13 +20,17 @@ class ActionModule(DeviceAction):
     }
 
     def work(self, arguments: Mapping[str, Any], settings: list[Any], origin: Any) -> list[Any]:
-        from civicops.network.sealed import Sealer, SealError
+        from civicops.network.sealed import Sealer, SealError, remedy
         from civicops.network.store import Store, StoreError
         from civicops.network.work import back_up
 
         try:
-            sealer = Sealer(self._loader._vault.secrets)
-            store = Store(package.state.TownState(origin.town), sealer.seal)
+            state = package.state.TownState(origin.town)
+            secrets = self._loader._vault.secrets
+            labels = [label for label, _secret in secrets]
+            sealer = Sealer(secrets, label=origin.town if origin.town in labels else None, remedy=remedy(state))
+            store = Store(state, sealer.seal)
+            store.refuse_another_seal(sealer.open)
             outcomes: list[Any] = []
             back_up(
                 settings,

@@ -70,6 +70,13 @@ class Settings:
     most_bytes: int = 16 * 1024 * 1024
     """How much it may say in a session."""
 
+    @property
+    def secrets(self) -> list[str]:
+        """What it is logged in to with, the longest first: it may come back from the device."""
+        logins = [self.login] if self.jump is None else [self.login, self.jump]
+        given = [self.enable_secret, *(one for login in logins for one in (login.password, login.key_passphrase))]
+        return sorted({secret for secret in given if secret}, key=len, reverse=True)
+
 
 @dataclass(frozen=True)
 class Answers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import get_args
 
 from civicops.network.platform import Absent, Block, Config, Platform, Sign, compiled
@@ -11,6 +11,9 @@ from civicops.network.redact import LONGEST_LINE, Fingerprint, constant, lines_o
 
 # Tabs and line ends are text, and so is the ETX that Cisco shows around a banner.
 _CONTROLS = re.compile("[\x00-\x02\x04-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
+# What turns the order of reading around, or is not seen at all: in git it stands as an escape.
+_TURNING = re.compile("[\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+MOST_SHOWN = 256 * 1024  # characters of an answer that stands above a configuration
 _PAGER = re.compile(
     r"(?i)^\s*(-{2,}\s*more\s*-{2,}.*|<-+ more -+>|press any key to continue.*|-+ ?\(more[^)]*\) ?-+|lines \d+-\d+.*)$"
 )
@@ -64,9 +67,12 @@ def normalise(platform: Platform, text: str) -> str:
     return _joined(_without(lines, platform.volatile))
 
 
-def kept_text(platform: Platform, answers: Mapping[str, str], fingerprint: Fingerprint) -> str:
+def kept_text(
+    platform: Platform, answers: Mapping[str, str], fingerprint: Fingerprint, known: Collection[str] = ()
+) -> str:
     """What git gets: what the device is, as comments, and its configuration, both without secrets.
 
+    :param known: secrets that are known beforehand.
     :param answers: by command; one of them is that for the running configuration.
     :raises KeyError: that one is missing.
     """
@@ -74,8 +80,8 @@ def kept_text(platform: Platform, answers: Mapping[str, str], fingerprint: Finge
     if given is None:
         raise KeyError(platform.running.command)
     shown = [fact for fact in platform.facts if fact.shown and fact.command in answers]
-    said = [body(platform, given), *(answers[fact.command] for fact in shown)]
-    texts = redact_all(platform, [unmarked(text) for text in said], fingerprint)
+    said = [body(platform, given), *(answers[fact.command][:MOST_SHOWN] for fact in shown)]
+    texts = redact_all(platform, [unmarked(text) for text in said], fingerprint, known)
     above: list[str] = []
     for fact, text in zip(shown, texts[1:], strict=True):
         lines = lines_of(platform, text)
@@ -146,7 +152,7 @@ def _joined(lines: Iterable[str]) -> str:
     """The lines, each with its end, without white space at theirs; of several blank ones one, and none at the end."""
     kept: list[str] = []
     for line in lines:
-        text = line.rstrip().replace("\x03", "^C")
+        text = _TURNING.sub(lambda found: f"\\u{ord(found[0]):04x}", line.rstrip().replace("\x03", "^C"))
         if text or (kept and kept[-1]):
             kept.append(text)
     while kept and not kept[-1]:

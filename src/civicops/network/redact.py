@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -21,6 +21,7 @@ LONGEST_LINE = 4096
 """A longer line in which anything hints at a secret is replaced as a whole."""
 MOST_SHAPES = 32
 """So many secrets may begin with the same word before any word that begins so is taken for one of them."""
+SHORTEST_KNOWN = 5  # characters; a shorter password may be part of any word
 MOST_ROUNDS = 8
 
 # A placeholder while we work: one word, unlike `<secret 3f9a0c12be77>`. Both characters are private ones of Unicode.
@@ -57,9 +58,18 @@ def redact(platform: Platform, text: str, fingerprint: Fingerprint) -> str:
     return redact_all(platform, [text], fingerprint)[0]
 
 
-def redact_all(platform: Platform, texts: Sequence[str], fingerprint: Fingerprint) -> list[str]:
-    """The same for texts of one device: a secret that one of them gives away is replaced in all."""
+def redact_all(
+    platform: Platform, texts: Sequence[str], fingerprint: Fingerprint, known: Collection[str] = ()
+) -> list[str]:
+    """The same for texts of one device: a secret that one of them gives away is replaced in all.
+
+    :param known: secrets that are known beforehand, such as the password that the device was logged in to with; they
+        are replaced wherever they stand.
+    """
     work = [_protect(text) for text in texts]
+    for value in sorted(known, key=len, reverse=True):
+        if len(value) >= SHORTEST_KNOWN:
+            work = [text.replace(value, f"{_OPEN}{fingerprint(value)}{_CLOSE}") for text in work]
     for _ in range(MOST_ROUNDS):
         redaction = _Redaction(platform, fingerprint)
         after = [redaction.by_rules(text) for text in work]

@@ -284,13 +284,6 @@ def _refusal(text: str, settings: Settings) -> str | None:
     if not said:
         return None
     line = max(said, key=len)
-    for secret in _secrets(settings):  # it may have come back from the device
+    for secret in settings.secrets:  # it may have come back from the device
         line = line.replace(secret, "********")
     return printable(line, 200)
-
-
-def _secrets(settings: Settings) -> list[str]:
-    jump = settings.jump
-    given = [settings.login.password, settings.login.key_passphrase, settings.enable_secret]
-    given += [] if jump is None else [jump.password, jump.key_passphrase]
-    return sorted((secret for secret in given if secret), key=len, reverse=True)

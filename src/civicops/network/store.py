@@ -209,6 +209,26 @@ class Store:
             return "it decrypts, but to something else than what was kept"
         return None
 
+    def refuse_another_seal(self, unseal: Callable[[bytes], bytes]) -> None:
+        """Make sure that what decrypts now is what will decrypt later: by the newest of what is kept.
+
+        :raises StoreError: it does not open that; else the next one would be kept under a password that nobody knows.
+        """
+        kept = [one for name in self.devices() if (one := self.look(name)) is not None and one.changed is not None]
+        if not kept:
+            return
+        newest = max(kept, key=lambda one: one.changed or datetime.min.replace(tzinfo=UTC))
+        file = self.raw_file(newest.device)
+        try:
+            unseal(file.read_bytes())
+        except FileNotFoundError:
+            return  # `verify` tells that
+        except SealError as error:
+            raise StoreError(
+                f"the vault password given is not the one that {file} was encrypted with, so nothing is kept: {error}; "
+                "give that one too, or, where it is lost, move the directory raw away and back everything up anew"
+            ) from error
+
     def keep(
         self, batch: Sequence[New], *, run: str, accept_shrunk: Collection[str] = (), check: bool = False
     ) -> dict[str, Result]:

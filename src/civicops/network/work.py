@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -14,15 +15,18 @@ from civicops.network.changes import Changes, changes
 from civicops.network.config import answer_of, body, kept_text, normalise, signs, why_partial
 from civicops.network.facts import facts as facts_of
 from civicops.network.known import unsafe_name
-from civicops.network.platform import Config, Platform
+from civicops.network.platform import Config, Platform, Sign
 from civicops.network.pool import Asked, ask_all
-from civicops.network.redact import Fingerprint, fingerprinter
+from civicops.network.redact import SHORTEST_KNOWN, Fingerprint, fingerprinter
 from civicops.network.store import New, Result, Store
 
 # Configurations are kept when so many bytes of them wait, so that 200 devices of the largest kind don't fill the
 # controller's memory.
 _WAITING = 8 * 1024 * 1024
 _WORDS = 500
+LONGEST = 4 * 1024 * 1024
+"""Characters of a configuration: several times what a town's largest firewall has, and little enough to be redacted in
+seconds whatever it holds."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,14 @@ def look(work: Sequence[Settings], done: Callable[[Outcome], None], *, threads: 
         return list(dict.fromkeys(fact.command for fact in settings.platform.facts)), ()
 
     def take(settings: Settings, answers: Answers | DeviceError) -> None:
-        if isinstance(answers, DeviceError):
-            done(Outcome(settings.device, error=answers))
-        else:
-            done(Outcome(settings.device, facts=facts_of(settings, answers)))
+        try:
+            if isinstance(answers, DeviceError):
+                raise answers
+            with _contained():
+                outcome = Outcome(settings.device, facts=_told(settings, answers))
+        except DeviceError as error:
+            outcome = Outcome(settings.device, error=error)
+        done(outcome)
 
     ask_all(work, commands, take, threads=threads)
 
@@ -93,6 +101,7 @@ class _Whole:
     answers: Answers
     new: New
     unsaved: bool | None
+    signs: Mapping[Sign, bool | None]
     facts: dict[str, Any] | None
 
 
@@ -125,32 +134,47 @@ class _Keeping:
 
     def take(self, settings: Settings, answers: Answers | DeviceError) -> None:
         """One device's answers: they wait, are kept, or have gone wrong."""
-        if isinstance(answers, DeviceError):
-            self._done(Outcome(settings.device, error=answers))
-            return
+        try:
+            if isinstance(answers, DeviceError):
+                raise answers
+            outcome = self._taken(settings, answers)
+        except DeviceError as error:
+            outcome = Outcome(settings.device, error=error)
+        if outcome is not None:
+            self._done(outcome)
+        elif self._bytes > _WAITING:
+            self.keep()
+
+    def _taken(self, settings: Settings, answers: Answers) -> Outcome | None:
+        """What was refused; None where it waits to be kept."""
         platform, device = settings.platform, settings.device
-        facts = facts_of(settings, answers) if self._facts else None
-        said = answer_of(platform.running, answers.texts) or ""
-        text = body(platform, said)
-        why = why_partial(platform, said)
-        if why is None and device not in self._accept_shrunk:
-            why = self._store.why_shrunk(device, _bytes(text))
+        with _contained():
+            facts = _told(settings, answers) if self._facts else None
+            said = answer_of(platform.running, answers.texts) or ""
+            text = body(platform, said)
+            why = why_partial(platform, said) or _too_long(text)
+        if why is None:
+            why = self._store.why_shrunk(device, _bytes(text), accept=self._accept_shrunk)
         if why is not None:
-            self._done(self._refused(settings, answers, text, why, facts))
-            return
+            return self._refused(settings, answers, text, why, facts)
+        with _contained():
+            whole = self._whole(settings, answers, text, facts)
+        self._waiting.append(whole)
+        self._bytes += len(whole.new.raw) + len(whole.new.startup or b"")
+        return None
+
+    def _whole(self, settings: Settings, answers: Answers, text: str, facts: dict[str, Any] | None) -> _Whole:
+        platform = settings.platform
         startup = _startup(platform, answers.texts)
         new = New(
-            device=device,
+            device=settings.device,
             platform=platform.id,
             raw=_bytes(text),
-            text=kept_text(platform, answers.texts, self._fingerprint),
+            text=kept_text(platform, answers.texts, self._fingerprint, settings.secrets),
             words=self._words(settings),
             startup=_bytes(startup) if startup is not None else None,
         )
-        self._waiting.append(_Whole(settings, answers, new, _unsaved(platform, text, startup), facts))
-        self._bytes += len(new.raw) + len(new.startup or b"")
-        if self._bytes > _WAITING:
-            self.keep()
+        return _Whole(settings, answers, new, _unsaved(platform, text, startup), signs(platform, text), facts)
 
     def _words(self, settings: Settings) -> Callable[[str | None, str], str]:
         """What tells a change, asked where there is one; and remembers it."""
@@ -178,7 +202,6 @@ class _Keeping:
                 self._done(self._kept(one, result))
 
     def _kept(self, one: _Whole, result: Result) -> Outcome:
-        platform = one.settings.platform
         text = one.new.raw.decode("utf-8", "surrogateescape")
         kept = self._store.look(one.settings.device)
         change = self._changed.get(one.settings.device, Changes()) if result.changed else Changes()
@@ -194,7 +217,7 @@ class _Keeping:
             "whole_at": _stamp(kept.seen if kept else None),
             "changed_at": _stamp(kept.changed if kept else None),
             "unsaved": one.unsaved,
-            "signs": signs(platform, text),
+            "signs": one.signs,
         }
         return Outcome(
             one.settings.device,
@@ -238,6 +261,39 @@ class _Keeping:
             "signs": dict.fromkeys(("telnet", "http", "https", "default_community", "time", "log")),
             "seconds": round(answers.seconds, 3),
         }
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """What a device says may be what nobody has thought of: then it is that device's fault, and the others go on."""
+    try:
+        yield
+    except Exception as error:
+        raise DeviceError("fault", f"{type(error).__name__} over what it has said: please report it") from error
+
+
+def _told(settings: Settings, answers: Answers) -> dict[str, Any]:
+    """What the device is; without what it was logged in to with, which it may have been given to say."""
+    told: dict[str, Any] = _without(facts_of(settings, answers), settings.secrets)
+    return told
+
+
+def _without(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(one, secrets) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without(one, secrets) for one in value]
+    if isinstance(value, str):
+        for secret in secrets:
+            if len(secret) >= SHORTEST_KNOWN:
+                value = value.replace(secret, "<secret>")
+    return value
+
+
+def _too_long(text: str) -> str | None:
+    if len(text) <= LONGEST:
+        return None
+    return f"it has {len(text):,} characters; the longest that is kept has {LONGEST:,}"
 
 
 def _startup(platform: Platform, texts: Mapping[str, str]) -> str | None:

@@ -11,8 +11,11 @@ import pytest
 from ansible.parsing.vault import VaultSecret
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.network.kept import new
 
 from civicops.network.sealed import Sealer, SealError
+from civicops.network.store import Store, StoreError
+from civicops.state import TownState
 
 VAULT = str(Path(sys.executable).with_name("ansible-vault"))
 
@@ -146,3 +149,15 @@ def test_what_is_encrypted_already_is_refused() -> None:
 def test_no_password_is_shown(tmp_path: Path) -> None:
     sealer = Sealer.from_identities([password(tmp_path, "a")])
     assert "password of a" not in repr(sealer) + repr(vars(sealer))
+
+
+def test_a_password_that_does_not_open_what_is_kept_keeps_nothing(state: TownState) -> None:
+    right, wrong = (Sealer([("riverton", VaultSecret(word))]) for word in (b"right", b"wrong"))
+    store = Store(state, right.seal)
+    store.refuse_another_seal(wrong.open)  # nothing is kept yet
+    store.keep([new("sw1")], run="r")
+    Store(state, right.seal).refuse_another_seal(right.open)
+    with pytest.raises(StoreError, match="is not the one that"):
+        Store(state, wrong.seal).refuse_another_seal(wrong.open)
+    both = Sealer([("riverton", VaultSecret(b"wrong")), ("old", VaultSecret(b"right"))])
+    Store(state, both.seal).refuse_another_seal(both.open)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.standins import devices
-from tests.standins.playing import Manner
+from tests.standins.playing import PASSWORD, Manner
 from tests.standins.recording import Recording
 from tests.standins.replayer import Replayer
 from tests.unit.network.kept import sealed, unsealed
@@ -157,3 +157,41 @@ def test_looking_alone_keeps_nothing(device: Device, ios: Recording, store: Stor
     assert outcome.facts is not None
     check_body("device-facts", 1, outcome.facts)
     assert list(store.directory.iterdir()) == []
+
+
+def test_what_it_was_logged_in_to_with_is_in_nothing_that_is_read(device: Device, ios: Recording, store: Store) -> None:
+    text = config_of(ios).replace("\nend", f"\nalias exec x say-{PASSWORD}-loud\nend")
+    version = f"Cisco IOS Software, Version {PASSWORD}, RELEASE\n{PASSWORD} uptime is 2 weeks\n"
+    recording = saying(ios, text).with_answers({"show version": version})
+    outcome = kept(store, device("sw1", recording))["sw1"]
+    assert outcome.changed
+    assert PASSWORD not in (store.text("sw1") or "")
+    assert "alias exec x say-<secret " in (store.text("sw1") or "")
+    assert PASSWORD not in str(outcome.facts)
+
+
+def test_a_fault_of_ours_over_one_device_is_that_devices(
+    device: Device, ios: Recording, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(platform: Platform, text: str) -> object:
+        raise ZeroDivisionError if "fatal" in text else KeyError
+
+    monkeypatch.setattr("civicops.network.work.signs", broken)
+    outcomes = kept(store, device("sw1", ios))
+    assert outcomes["sw1"].error is not None
+    assert (outcomes["sw1"].error.wrong, outcomes["sw1"].config) == ("fault", None)
+    assert "please report it" in outcomes["sw1"].error.reason
+
+
+def test_one_that_is_longer_than_any_is_not_kept(device: Device, ios: Recording, store: Store) -> None:
+    long = config_of(ios).replace("\nend", "\n" + "! x\n" * 1_100_000 + "end")
+    outcome = kept(store, device("sw1", saying(ios, long)))["sw1"]
+    assert outcome.error is not None
+    assert "the longest that is kept has" in outcome.error.reason
+
+
+def test_what_turns_the_reading_around_stands_in_git_as_an_escape(device: Device, ios: Recording, store: Store) -> None:
+    text = config_of(ios).replace("\nend", "\nalias exec x \u202eyned\nend")
+    kept(store, device("sw1", saying(ios, text)))
+    assert "alias exec x \\u202eyned" in (store.text("sw1") or "")
+    assert "\u202e" in unsealed(store.raw_file("sw1").read_bytes()).decode()
