@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from civicops.ledger.store import Ledger
+from tests.hosts.controller import BIN
 from tests.hosts.replayed import VAULT_PASSWORD, ReplayedTown
 from tests.standins import devices
 from tests.standins.playing import PASSWORD, Manner
@@ -132,3 +133,27 @@ def test_two_towns_keep_apart(tmp_path: Path, replayer: Replayer) -> None:
     first, second = (json.dumps((town.configs / "sw1.cfg").read_text()) for town in (one, two))
     assert first != second, "fingerprints of one town say nothing in another one"
     assert first.split("<secret ")[0] == second.split("<secret ")[0]
+
+
+def test_passwords_come_from_the_vault(tmp_path: Path, replayer: Replayer) -> None:
+    town = town_of(tmp_path, replayer, {"sw1": (ios(), None), "sw2": (ios(), None)})
+    identity = f"demo@{town.vault}"
+    variables = town.inventory / "group_vars" / "all"
+    common = json.loads((variables / "network.yml").read_text())
+    del common["netmiko_password"]
+    (variables / "network.yml").write_text(json.dumps(common | {"netmiko_password": "{{ vault_network_password }}"}))
+    secret = json.dumps({"vault_network_password": PASSWORD})
+    sealed = town.controller.run(
+        BIN / "ansible-vault", "encrypt", "--vault-id", identity, "--output", "-", stdin=secret
+    )
+    (variables / "vault.yml").write_text(sealed.stdout)
+    inline = town.controller.run(BIN / "ansible-vault", "encrypt_string", "--vault-id", identity, PASSWORD).stdout
+    (town.inventory / "host_vars").mkdir()
+    (town.inventory / "host_vars" / "sw2.yml").write_text(f"netmiko_password: {inline}")
+    done = town.controller.civicops("run", "network", "demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (variables / "vault.yml").unlink()
+    done = town.controller.civicops("run", "network", "demo")
+    assert done.returncode == 1
+    assert "vault_network_password" in done.stdout + done.stderr, "what is missing is named"
+    assert bodies(town, "contact").keys() == {"sw1"}, "and the other device is asked"

@@ -17,6 +17,7 @@ from netmiko import log as netmiko_log
 
 from civicops.network.answers import Answers, DeviceError, Settings
 from civicops.network.driver import Bounded, bounded
+from civicops.network.platform import Config
 from civicops.network.reach import Jump, host_keys, key_of, told
 from civicops.network.screen import Screen, answer, lines_after_first
 from civicops.network.wire import Limits
@@ -46,8 +47,8 @@ def ask(
 ) -> Answers:
     """Ask one device, command by command.
 
-    What is in `must` has to be answered, and is proven to be whole: the device answers an empty line after it with its
-    prompt and nothing else. A configuration that the device refuses is asked for as `Config.otherwise` says; the
+    What is in `must` has to be answered. That, and any configuration, is proven to be whole: the device answers an
+    empty line after it with its prompt and nothing else. A configuration that the device refuses is asked for as `Config.otherwise` says; the
     answer stands under the command that it was given to. `through` is the connection to `settings.jump`; without it,
     one is made for this session. Once `stop` is set, the session ends within a second.
 
@@ -67,8 +68,9 @@ def ask(
             texts: dict[str, str] = {}
             refused: dict[str, str] = {}
             for command in commands:
-                for one in (command, *_otherwise(command, settings)):
-                    text = talk.ask(one, proven=command in must)
+                config = _config(command, settings)
+                for one in (command, *(config.otherwise if config else ())):
+                    text = talk.ask(one, proven=command in must or config is not None)
                     said = _refusal(text, settings)
                     if said is None:
                         texts[one] = text
@@ -266,12 +268,12 @@ def _hang_up(driver: Bounded) -> None:
                 connection.close()
 
 
-def _otherwise(command: str, settings: Settings) -> tuple[str, ...]:
-    """What else its configuration may be called."""
+def _config(command: str, settings: Settings) -> Config | None:
+    """The configuration that a command shows; None where it shows something else."""
     for config in (settings.platform.running, settings.platform.startup):
         if config is not None and config.command == command:
-            return config.otherwise
-    return ()
+            return config
+    return None
 
 
 def _refusal(text: str, settings: Settings) -> str | None:
