@@ -48,9 +48,9 @@ def ask(
     """Ask one device, command by command.
 
     What is in `must` has to be answered. That, and any configuration, is proven to be whole: the device answers an
-    empty line after it with its prompt and nothing else. A configuration that the device refuses is asked for as `Config.otherwise` says; the
-    answer stands under the command that it was given to. `through` is the connection to `settings.jump`; without it,
-    one is made for this session. Once `stop` is set, the session ends within a second.
+    empty line after it with its prompt and nothing else. A configuration that the device refuses is asked for as
+    `Config.otherwise` says; the answer stands under the command that it was given to. `through` is the connection to
+    `settings.jump`; without it, one is made for this session. Once `stop` is set, the session ends within a second.
 
     :raises DeviceError: it was not asked to the end.
     """
