@@ -140,5 +140,5 @@ def _variables(name: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
         except AnsibleError as error:
             # Where it fails for a variable that is missing or a vault's password, the text holds no value.
             why = package.text.printable(error.message, 300)
-            raise DeviceError("settings", f"{name}: {variable} can't be had: {why}") from None
+            raise DeviceError("settings", f"{variable} can't be had: {why}") from None
     return found

@@ -77,7 +77,7 @@ class _Reader:
         try:
             platform, telnet = find(name)
         except PlatformError as error:
-            raise DeviceError("settings", f"{self._device}: {error}") from None
+            raise DeviceError("settings", str(error)) from None
         address = self._text("ansible_host") or self._device
         times: dict[str, Any] = {name: self._seconds(f"netmiko_{name}") for name in _TIMES}
         settings = Settings(
@@ -186,4 +186,4 @@ class _Reader:
         raise self._wrong(name, "must be true or false")
 
     def _wrong(self, name: str, what: str) -> DeviceError:
-        return DeviceError("settings", f"{self._device}: {name} {what}")
+        return DeviceError("settings", f"{name} {what}")

@@ -239,7 +239,7 @@ class _Keeping:
             "whole_at": _stamp(kept.seen if kept else None),
             "changed_at": _stamp(kept.changed if kept else None),
         }
-        error = DeviceError("partial", f"{settings.device}: its configuration was not kept, as {why}; {since}")
+        error = DeviceError("partial", f"its configuration was not kept, as {why}; {since}")
         return Outcome(settings.device, facts=facts, config=document, error=error)
 
     @staticmethod

@@ -69,10 +69,10 @@ def test_telnet_is_a_platform_of_its_own_name() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"netmiko_platform": ...}, "sw1: netmiko_platform is not set"),
+        ({"netmiko_platform": ...}, "netmiko_platform is not set"),
         ({"netmiko_platform": "cisco_oss"}, "there are: "),
-        ({"netmiko_user": ...}, "sw1: netmiko_user is not set"),
-        ({"netmiko_password": ...}, "sw1: netmiko_password is not set, nor is netmiko_key_file"),
+        ({"netmiko_user": ...}, "netmiko_user is not set"),
+        ({"netmiko_password": ...}, "netmiko_password is not set, nor is netmiko_key_file"),
         ({"netmiko_password": "s3cret\nline"}, "netmiko_password has more than one line"),
         ({"netmiko_password": ["s3cret"]}, "netmiko_password is no text"),
         ({"netmiko_pasword": "s3cret"}, "did you mean netmiko_password?"),
