@@ -56,7 +56,7 @@ def same_address(settings: Sequence[Settings]) -> dict[str, DeviceError]:
         places.setdefault(place, []).append(one.device)
     return {
         name: DeviceError(
-            "settings", f"{name}: {' and '.join(n for n in names if n != name)[:200]} has the same address: correct one"
+            "settings", f"it has the address of {' and '.join(one for one in names if one != name)[:200]}: correct one"
         )
         for names in places.values()
         if len(names) > 1

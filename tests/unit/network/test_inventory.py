@@ -101,6 +101,6 @@ def test_two_devices_with_one_address_are_told_both() -> None:
         [at("a"), at("b"), at("c", netmiko_port=23), at("d", ansible_host="192.0.2.2"), at("e", **jump)]
     )
     assert {name: error.reason for name, error in found.items()} == {
-        "a": "a: b has the same address: correct one",
-        "b": "b: a has the same address: correct one",
+        "a": "it has the address of b: correct one",
+        "b": "it has the address of a: correct one",
     }
