@@ -56,12 +56,7 @@ class DeviceAction(ActionBase):
         if not 1 <= arguments["threads"] <= _MOST_THREADS:
             raise AnsibleActionFail(f"threads: {arguments['threads']} is not from 1 to {_MOST_THREADS}")
         package.require_for_devices()
-        origin = package.spool.origin_from_environment()
-        if origin is None:
-            raise AnsibleActionFail(
-                "the callback civicops.town.run is not enabled or knows no town: set callbacks_enabled = "
-                "civicops.town.run in ansible.cfg and name a town's inventory directory (-i inventories/TOWN)"
-            )
+        origin = package.origin()
         names = [str(name) for name in task_vars["ansible_play_batch"]] if self._task.run_once else [this]
         outcomes = self._ask(arguments, names, task_vars, origin)
         devices = {outcome.device: self._told(origin, outcome, arguments["record"]) for outcome in outcomes}

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
 __all__ = [
     "missing",
+    "origin",
     "require",
     "require_for_devices",
     "require_for_gate",
@@ -56,3 +58,14 @@ def require_for_devices() -> None:
     """Raise AnsibleActionFail where the package is missing: it is what asks network devices."""
     if (remedy := missing()) is not None:
         raise AnsibleActionFail(f"no device is asked: {remedy}")
+
+
+def origin() -> Any:
+    """Which run this is; raise AnsibleActionFail where the callback does not say."""
+    found = spool.origin_from_environment()
+    if found is None:
+        raise AnsibleActionFail(
+            "the callback civicops.town.run is not enabled or knows no town: set callbacks_enabled = "
+            "civicops.town.run in ansible.cfg and name a town's inventory directory (-i inventories/TOWN)"
+        )
+    return found

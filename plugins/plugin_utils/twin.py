@@ -95,13 +95,7 @@ class DocumentAction(ActionBase):
     @staticmethod
     def _origin() -> Any:
         package.require()
-        origin = package.spool.origin_from_environment()
-        if origin is None:
-            raise AnsibleActionFail(
-                "the callback civicops.town.run is not enabled or knows no town: set callbacks_enabled = "
-                "civicops.town.run in ansible.cfg and name a town's inventory directory (-i inventories/TOWN)"
-            )
-        return origin
+        return package.origin()
 
     def _ask(self, task_vars: dict[str, Any], arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module with the task's arguments, or with others. It does nothing for anybody else than its twin."""
