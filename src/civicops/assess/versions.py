@@ -116,7 +116,7 @@ def _debian(part: str) -> str:
 
 
 def _rpm(part: str) -> str:
-    """Marks, numbers and words; what separates them is not looked at."""
+    """Marks, numbers and words, a word's end below its letters; what separates them is not looked at."""
     found = []
     for mark, digits, letters in _RPM_PARTS.findall(part):
         if mark:
@@ -124,5 +124,5 @@ def _rpm(part: str) -> str:
         elif digits:
             found.append(_NUMBER + _number(digits))
         else:
-            found.append(f"{_LETTERS}{letters}\0")
+            found.append(_LETTERS + letters)
     return "".join(found) + _END
