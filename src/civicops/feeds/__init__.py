@@ -1,0 +1,1 @@
+"""Feeds: public data on vulnerabilities and life cycles, imported once into one local index."""
