@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from civicops.cli import baseline, devices, ledger, report, run_list, runs, scheduler, seal, town, windows
+from civicops.cli import baseline, devices, feeds, ledger, report, run_list, runs, scheduler, seal, town, windows
 from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
@@ -34,6 +34,7 @@ app.command("devices")(devices.devices)
 app.command("seal")(seal.seal)
 app.add_typer(town.app, name="town")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(feeds.app, name="feeds")
 
 
 def _version(wanted: bool) -> None:
@@ -60,6 +61,7 @@ _INTERRUPTED = 130
 
 def _status_of(error: Exception) -> ExitStatus:
     """What an error means to the caller. Imports are cheap here: whoever raised it has done them."""
+    from civicops.feeds.error import FeedError
     from civicops.ledger.store import LedgerError
     from civicops.network.known import StoreError
     from civicops.network.platform import PlatformError
@@ -76,7 +78,7 @@ def _status_of(error: Exception) -> ExitStatus:
     if isinstance(error, (RunLockedError, PlanChangedError, OrphansError)):
         return ExitStatus.NOT_ALLOWED
     bad_input = (TownFileError, RunError, NoSuchRunError, InventoryError, LedgerError, StateError)
-    if isinstance(error, (*bad_input, StoreError, SealError, PlatformError)):
+    if isinstance(error, (*bad_input, StoreError, SealError, PlatformError, FeedError)):
         return ExitStatus.BAD_INPUT
     return ExitStatus.OUR_FAULT
 
