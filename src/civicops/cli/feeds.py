@@ -15,7 +15,6 @@ from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
 if TYPE_CHECKING:
-    from civicops.feeds.importing import Recognised
     from civicops.feeds.store import Feed, Imported
 
 app = typer.Typer(help="Public data on vulnerabilities and life cycles, shared by all towns.", no_args_is_help=True)
@@ -52,7 +51,7 @@ def import_feeds(
             continue
         told.append(_as_json(done))
         if not as_json:
-            typer.echo(_line(done, feed))
+            typer.echo(_line(done, feed.origin))
     if not found.feeds and not errors:
         errors.append("no feed in what was given: docs/feeds.md lists those that are known")
     if as_json:
@@ -62,6 +61,35 @@ def import_feeds(
         _tell_left_out(found.left_out)
     for line in errors:
         typer.echo(f"civicops: {printable(line, 2000)}", err=True)
+    if errors:
+        raise typer.Exit(ExitStatus.BAD_INPUT)
+
+
+@app.command()
+def update(
+    names: Annotated[list[str] | None, typer.Argument(help="These feeds; else all.", metavar="[FEED...]")] = None,
+    accept_smaller: AcceptSmaller = False,
+    as_json: Json = False,
+) -> None:
+    """Download what is new from the sources' official addresses. Exit 2 if one failed; the others are updated."""
+    from civicops.feeds.store import Index
+    from civicops.feeds.update import update as update_feeds
+
+    told: list[dict[str, object]] = []
+    errors = []
+    for one in update_feeds(Index(), names or (), accept_smaller=accept_smaller):
+        if one.error is not None:
+            errors.append(one.error)
+            if not as_json:
+                typer.echo(f"civicops: {printable(one.error, 2000)}", err=True)
+        elif one.done is not None:
+            told.append(_as_json(one.done))
+            if not as_json:
+                typer.echo(_line(one.done, one.done.feed.origin))
+        elif not as_json:
+            typer.echo(f"{one.name}: nothing newer")
+    if as_json:
+        typer.echo(json.dumps({"imported": told, "errors": errors}))
     if errors:
         raise typer.Exit(ExitStatus.BAD_INPUT)
 
@@ -107,12 +135,12 @@ def _as_json(done: Imported) -> dict[str, object]:
     return asdict(done.feed) | {"unchanged": done.unchanged, "left_out": done.left_out}
 
 
-def _line(done: Imported, feed: Recognised) -> str:
+def _line(done: Imported, origin: str) -> str:
     if done.unchanged:
-        return f"{done.feed.name}: {feed.origin} is what is there already, {done.feed.count} entries"
+        return f"{done.feed.name}: {origin} is what is there already, {done.feed.count} entries"
     before = f", before {done.former.count} of {done.former.date}" if done.former else ""
     out = "".join(f"; left out: {count} {printable(why, 100)}" for why, count in sorted(done.left_out.items()))
-    return f"{done.feed.name}: {done.feed.count} entries of {_date(done.feed)} from {feed.origin}{before}{out}"
+    return f"{done.feed.name}: {done.feed.count} entries of {_date(done.feed)} from {origin}{before}{out}"
 
 
 def _tell_left_out(left_out: list[tuple[str, str]]) -> None:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -107,11 +108,10 @@ class Source:
             return packed
 
     def head(self) -> bytes:
-        """The first bytes of the first document, by which its format is recognised."""
-        with self._documents(HEAD, HEAD) as documents:
-            for stream in documents:
-                return stream.read(HEAD)
-        return b""
+        """The first bytes, by which its format is recognised; of a zip, those of its first files."""
+        with self._documents(4 * HEAD) as documents:
+            heads = [stream.read(HEAD if at == 0 else HEAD // 8) for at, stream in enumerate(islice(documents, 8))]
+        return b"\n".join(heads)
 
     def lines(self, limit: int) -> Iterator[str]:
         """The lines of a text."""
@@ -134,21 +134,19 @@ class Source:
                 yield from _records(stream)
 
     @contextmanager
-    def _documents(self, limit: int, wanted: int | None = None) -> Iterator[Iterator[io.BufferedReader]]:
+    def _documents(self, limit: int) -> Iterator[Iterator[io.BufferedReader]]:
         with self._opened() as raw:
             packed = os.fstat(raw.fileno()).st_size
-            # `wanted`: who reads no further than that needs no budget for the rest
-            allowed = limit if wanted is None else wanted + io.DEFAULT_BUFFER_SIZE * 2
             magic = raw.read(4)
             raw.seek(0)
             if magic[:2] == b"\x1f\x8b":
                 with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:
-                    yield iter([_bounded(unpacked, [min(allowed, max(_ALWAYS_ALLOWED, _RATIO * packed))])])  # type: ignore[arg-type]
+                    yield iter([_bounded(unpacked, [min(limit, max(_ALWAYS_ALLOWED, _RATIO * packed))])])  # type: ignore[arg-type]
             elif magic == b"PK\x03\x04":
                 with zipfile.ZipFile(raw) as archive:
-                    yield _entries(archive, min(allowed, max(_ALWAYS_ALLOWED, _RATIO * packed)))
+                    yield _entries(archive, min(limit, max(_ALWAYS_ALLOWED, _RATIO * packed)))
             else:
-                yield iter([_bounded(raw, [allowed])])
+                yield iter([_bounded(raw, [limit])])
 
 
 def _bounded(stream: IO[bytes], budget: list[int]) -> io.BufferedReader:

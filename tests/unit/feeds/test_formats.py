@@ -225,11 +225,12 @@ def test_vulnrichment_as_records_and_as_a_table(tmp_path: Path) -> None:
     }
     bare = {"dataType": "CVE_RECORD", "cveMetadata": {"cveId": "CVE-2026-1001"}, "containers": {"cna": {}}}
     with zipfile.ZipFile(tmp_path / "vulnrichment.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("develop/.github/settings.json", "{}")
         archive.writestr("develop/2026/1xxx/CVE-2026-1000.json", json.dumps(record, indent=4))
         archive.writestr("develop/2026/1xxx/CVE-2026-1001.json", json.dumps(bare, indent=4))
     done = put(tmp_path / "vulnrichment.zip")
     assert (done.feed.date, done.feed.count) == ("2026-08-20", 1)
-    assert done.left_out == {"records without points of CISA": 1}
+    assert done.left_out == {"records without points of CISA": 2}
     assert Index().ssvc("CVE-2026-1000") == Points(9.8, "CVSS:3.1/AV:N", "active", "yes", "total")
     table = "cve\tcvss\tseverity\tvector\texploitation\tautomatable\ttechnical_impact\tkev\n"
     table += "CVE-2026-1000\t\t\t\tnone\tno\tpartial\t\nCVE-2026-1002\t4.3\tMEDIUM\tCVSS:3.1/AV:L\t\t\t\t\n"

@@ -159,7 +159,13 @@ _SHAPED = st.one_of(
         {"dateReleased": st.just("2026-01-01"), "vulnerabilities": st.lists(st.dictionaries(st.just("cveID"), JSON))}
     ),
     st.fixed_dictionaries({"id": st.just("DSA-1"), "affected": JSON, "upstream": JSON, "published": JSON}),
-    st.fixed_dictionaries({"cveMetadata": JSON, "containers": st.fixed_dictionaries({"adp": st.lists(JSON)})}),
+    st.fixed_dictionaries(
+        {
+            "dataType": st.just("CVE_RECORD"),
+            "cveMetadata": JSON,
+            "containers": st.fixed_dictionaries({"adp": st.lists(JSON)}),
+        }
+    ),
     st.dictionaries(st.just("a"), st.dictionaries(st.just("CVE-2026-1000"), JSON)),
     st.fixed_dictionaries({"result": st.lists(st.fixed_dictionaries({"name": st.just("x"), "releases": JSON}))}),
 )

@@ -40,7 +40,8 @@ class Vulnrichment(Format):
         for source in sources:
             if source.head().lstrip()[:1] == b"{":
                 for one in source.records(self.limit):
-                    row = _of_record(mapped(one, source.name), told)
+                    record = mapped(one, source.name)
+                    row = _of_record(record, told) if record.get("dataType") == "CVE_RECORD" else None
                     if row is None:
                         told.leave_out("records without points of CISA")
                     else:
