@@ -9,6 +9,9 @@ from civicops.feeds.format import Advice, Told
 from civicops.feeds.values import cve_text
 
 _BATCH = 20_000
+# Some thirty times what the largest feed, Ubuntu's, has: memory and disk are not a feed's to fill.
+_MOST = 2_000_000
+_MOST_FIXES = 30_000_000
 
 
 class Advices:
@@ -18,7 +21,7 @@ class Advices:
         self._connection, self._feed = connection, feed
         self._packages: dict[str, int] = {}
         self._scopes: dict[tuple[str, str], int] = {}
-        self._again = 0
+        self._again = self._written = 0
         self._known: dict[str, tuple[int, int]] = {}
         self._fixes: list[tuple[int, int, int, str, str, str]] = []
 
@@ -43,6 +46,9 @@ class Advices:
         for fix in advice.fixes:
             scope, package = self._scope(fix.distribution, fix.release), self._package(fix.package)
             self._fixes.append((scope, package, number, fix.introduced or "", fix.fixed or "", fix.state))
+        self._written += len(advice.fixes)
+        if len(self._known) > _MOST or self._written > _MOST_FIXES:
+            raise FeedError(f"it holds more than {_MOST} advisories, or {_MOST_FIXES} packages in them")
         if len(self._fixes) > _BATCH:
             self._flush()
 

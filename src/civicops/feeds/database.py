@@ -18,9 +18,7 @@ _PATIENCE = 60.0
 
 def index_path(root: Path | None = None) -> Path:
     """Where the index lies; its directory is made, closed to others."""
-    state = root or state_root()
-    state.mkdir(mode=0o755, parents=True, exist_ok=True)
-    return private_directory(state / ".feeds") / "index.sqlite"
+    return private_directory((root or state_root()) / ".feeds") / "index.sqlite"
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from civicops.text import printable
 
 _SHRUNKEN = 0.8
 _BATCH = 5000
+_MOST = 3_000_000
 _AHEAD = timedelta(days=2)
 # Joined in this order: a release's rows lie together in `fix`.
 _ADVISORIES = (
@@ -292,6 +293,8 @@ def _write(connection: sqlite3.Connection, format: Format, name: str, sources: S
     count = 0
     while batch := list(islice(rows, _BATCH)):
         count += _insert(connection, format.table, batch)
+        if count > _MOST:
+            raise FeedError(f"it holds more than {_MOST} entries")
     return count
 
 

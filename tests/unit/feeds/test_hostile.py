@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.feeds.samples import cves, kev, osv, osv_lines, put
 
-from civicops.feeds import source
+from civicops.feeds import advices, source, store
 from civicops.feeds.error import FeedError
 from civicops.feeds.format import Told, formats
 from civicops.feeds.importing import look
@@ -119,6 +119,17 @@ def test_more_parts_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_text(KEV_HEAD + "[" + ",".join(["[]"] * 1001) + "]}")
     with pytest.raises(FeedError, match="too many parts"):
         put(path)
+
+
+def test_more_entries_than_any_feed_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_MOST", 100)
+    monkeypatch.setattr(advices, "_MOST", 100)
+    (tmp_path / "kev.json").write_text(kev(*cves(101)))
+    (tmp_path / "osv.jsonl").write_text(osv_lines(*(osv(f"DSA-{one}", DEBIAN) for one in range(101))))
+    for name in ("kev.json", "osv.jsonl"):
+        with pytest.raises(FeedError, match="it holds more than 100"):
+            put(tmp_path / name)
+    assert Index().status() == {}
 
 
 def test_cut_and_changed_archives(tmp_path: Path) -> None:
