@@ -7,6 +7,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import ClassVar, NamedTuple
 
 from civicops.feeds.source import MB, Source
@@ -40,9 +41,15 @@ class Told:
 
     date: str | None = None  # where the data tells its own
     left_out: dict[str, int] = field(default_factory=dict)
+    today: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
 
     def newest(self, day: str) -> None:
         self.date = max(self.date or day, day)
+
+    def newest_record(self, day: str) -> None:
+        """The same for one of many records; a slip of the pen in one, a day to come, does not count."""
+        if day <= self.today:
+            self.newest(day)
 
     def leave_out(self, why: str) -> None:
         self.left_out[why] = self.left_out.get(why, 0) + 1

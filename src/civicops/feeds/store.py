@@ -342,7 +342,8 @@ def _refuse_worse(feed: Feed, former: Feed | None, *, accept_smaller: bool) -> N
     there = f"the former, of {former.date} with {former.count}, stays; --accept-smaller takes it all the same"
     if feed.count < _SHRUNKEN * former.count:
         raise FeedError(f"it holds {feed.count} entries, less than 80 % of what is there; {there}")
-    if feed.date < former.date:
+    # The day on which a file was copied says nothing of the age of what is in it.
+    if feed.date < former.date and "file" not in (feed.date_from, former.date_from):
         raise FeedError(f"it is of {feed.date}, older than what is there; {there}")
 
 

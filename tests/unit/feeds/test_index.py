@@ -55,6 +55,25 @@ def test_smaller_or_older_is_refused_unless_asked(tmp_path: Path) -> None:
     assert (done.feed.count, done.former and done.former.count, len(Index().all_kev())) == (3, 80, 3)
 
 
+def test_the_day_of_a_copy_says_nothing_of_age(tmp_path: Path) -> None:
+    path = tmp_path / "debian.csv"
+    head = "version,codename,series,created,release,eol\n12,Bookworm,bookworm,2021-08-14,2023-06-10,"
+    for day, end in ((2_000_000, "2026-07-11"), (1_000_000, "2026-07-12")):
+        path.write_text(f"{head}{end}\n")
+        os.utime(path, (day, day))
+        assert put(path).feed.date_from == "file"
+    release = Index().release("debian", "12")
+    assert release is not None and release.ends == {"eol": "2026-07-12"}
+
+
+def test_one_record_of_the_future_does_not_date_the_feed(tmp_path: Path) -> None:
+    path = tmp_path / "osv.jsonl"
+    records = [osv(f"DSA-{day}", ("Debian:12", "a", "1"), published=day) for day in ("2026-08-01", "2999-01-01")]
+    path.write_text(osv_lines(*records))
+    done = put(path)
+    assert (done.feed.date, done.feed.date_from, done.feed.count) == ("2026-08-01", "data", 2)
+
+
 def test_the_same_once_more_changes_nothing(tmp_path: Path) -> None:
     first = put(kev_file(tmp_path / "kev.json", 5))
     again = put(tmp_path / "kev.json")

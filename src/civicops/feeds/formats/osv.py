@@ -79,7 +79,7 @@ def _advice(
         above[name] = (*above.get(name, ()), *over)
     for key in ("modified", "published"):
         if key in record:
-            told.newest(day(record[key], f"{name}: {key}"))
+            told.newest_record(day(record[key], f"{name}: {key}"))
             break
     cves = {cve_number(one) for ones in named.values() for one in ones if is_cve(one)}
     if not cves and (inside := _CVE_IN_ID.fullmatch(name)) and is_cve(inside[1]):

@@ -77,7 +77,7 @@ def _of_record(record: dict[str, object], told: Told) -> Row | None:
         if provider.get("shortName") != "CISA-ADP":
             continue
         if "dateUpdated" in provider:
-            told.newest(day(provider["dateUpdated"], f"{cve}: dateUpdated"))
+            told.newest_record(day(provider["dateUpdated"], f"{cve}: dateUpdated"))
         for entry in listed(container.get("metrics", []), f"{cve}: metrics"):
             metric = mapped(entry, f"{cve}: an entry of metrics")
             for key in _METRICS:
