@@ -60,7 +60,7 @@ test: $(VENV)/.dev $(VENV)/.collection  ## everything that CI runs, real hosts i
 	@$(MAKE) --no-print-directory hosts pages
 
 unit: $(VENV)/.dev $(VENV)/.collection  ## logic alone, in seconds
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/unit
 
 hosts: $(VENV)/.dev $(VENV)/.collection  ## on real hosts, Molecule's scenarios among them (root, podman)
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/hosts
