@@ -122,7 +122,7 @@ def _endless(path: Path) -> None:
 
 
 def _child(work: Callable[..., object], *arguments: object) -> multiprocessing.process.BaseProcess:
-    process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
     process.start()
     return process
 
