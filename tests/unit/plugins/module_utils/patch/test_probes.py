@@ -190,8 +190,12 @@ def test_sqlite_is_asked_without_being_written_to(tmp_path: Path) -> None:
     assert "readonly" in look(**question, query="delete from t")[1]
     began = time.monotonic()
     endless = "with recursive n(x) as (select 1 union all select x from n) select count(*) from n"
+    threads = threading.active_count()
     assert look(**question, query=endless, timeout=1) == (False, "no end after 1 s")
     assert time.monotonic() - began < 4
+    while threading.active_count() > threads and time.monotonic() - began < 30:
+        time.sleep(0.05)
+    assert threading.active_count() <= threads, "it works on for nobody"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a?b#c.db"]
 
 
