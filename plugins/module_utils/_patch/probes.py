@@ -286,7 +286,7 @@ def _query(options: Dict[str, Any], seconds: float) -> Tuple[bool, str]:
         place = urllib.parse.quote(os.path.abspath(database))
         connection = sqlite3.connect(f"file:{place}?mode=ro", timeout=seconds, uri=True)
         # Whoever has asked waits no longer then: without this, its thread would work on for as long as we run.
-        end = time.monotonic() + seconds + 1.0
+        end = time.monotonic() + seconds + 2.0
         connection.set_progress_handler(lambda: time.monotonic() > end, 100_000)
         try:
             rows = connection.execute(query).fetchmany(1000)
