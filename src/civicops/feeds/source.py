@@ -34,6 +34,7 @@ _RATIO = 200
 _ENTRIES = 1_000_000
 
 _DAY_IN_NAME = re.compile(r"(?<![0-9])20[0-9]{2}-[01][0-9]-[0-3][0-9](?![0-9])")
+# The last two are zipfile's own: a way of packing that it does not know, and a part that wants a password.
 _BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
