@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from civicops.assess.recovery_known import STALE, Told, read_drills
+from civicops.assess.finding import Told
+from civicops.assess.recovery_known import STALE, read_drills
 from civicops.assess.recovery_time import lasting
 from civicops.ledger.store import Ledger
 from civicops.moments import moment as moment_of

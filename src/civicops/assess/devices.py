@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from civicops.assess.recovery_known import Told
+from civicops.assess.finding import Told
 from civicops.ledger.store import Ledger
 from civicops.moments import moment as moment_of
 from civicops.text import printable

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from civicops.assess.catalogue import Severity
+from civicops.assess.finding import Evidence, Finding, Judged, State, Told, judged
 from civicops.assess.recovery_access import Access, shared_keys, strangers
 from civicops.assess.recovery_databases import DATABASES, seen_by
-from civicops.assess.recovery_finding import Evidence, Finding, Judged, State, judged
-from civicops.assess.recovery_known import STALE, Host, Recovery, Told, age_of, brief, listed
+from civicops.assess.recovery_known import STALE, Host, Recovery, age_of, brief, listed
 from civicops.assess.recovery_time import lasting, measured, proofs, together
 from civicops.town.model import System
 
@@ -30,7 +30,7 @@ def judge(town: Recovery) -> list[Judged]:
     return sorted(told, key=lambda one: one.rank)
 
 
-class NoBackup(Finding):
+class NoBackup(Finding[Recovery]):
     """A host of the inventory of which the ledger knows no complete backup. Backup servers alone are left out."""
 
     id = "recovery-no-backup"
@@ -76,7 +76,7 @@ class NoBackup(Finding):
         return Evidence(host.name, "found", "the ledger knows no backup of it, so nothing of it would survive")
 
 
-class Deletable(Finding):
+class Deletable(Finding[Recovery]):
     """What opens a host opens its backups too. A host's own password is none such: our server adds and never deletes,
     so that root on a client can't delete. A key of an administrator's that is good for both is one."""
 
@@ -100,7 +100,7 @@ class Deletable(Finding):
             yield _evidence(host.name, access, fine, told)
 
 
-class SamePlace(Finding):
+class SamePlace(Finding[Recovery]):
     """The backup lies where one fault takes it together with what was backed up, or with the server itself."""
 
     id = "recovery-same-place"
@@ -129,7 +129,7 @@ class SamePlace(Finding):
         return Evidence(name, "fine", "the repositories lie on a disk of their own", (status,), "medium")
 
 
-class SecondCopy(Finding):
+class SecondCopy(Finding[Recovery]):
     """There is one copy, so that who is root on its server, or a fire there, ends all of it."""
 
     id = "recovery-second-copy"
@@ -162,7 +162,7 @@ class SecondCopy(Finding):
         return Evidence(host.name, "fine", f"{place} has all hosts, and is not older than 48 h", (status,))
 
 
-class Survives(Finding):
+class Survives(Finding[Recovery]):
     """What survives if the domain admin is stolen tonight? Whoever has the town's directory, or a password that was
     typed on one of its hosts, must have no way to power on the backup server."""
 
@@ -207,7 +207,7 @@ def _evidence(name: str, access: Access, fine: str, told: tuple[Told | None, ...
     return Evidence(name, "fine", fine, told)
 
 
-class Untested(Finding):
+class Untested(Finding[Recovery]):
     """No restore was tried for a year, or the last one failed: a backup that is not proven."""
 
     id = "recovery-untested"
@@ -231,7 +231,7 @@ class Untested(Finding):
                 yield Evidence(host.name, "fine", "; ".join(proofs(drill, town.moment)))
 
 
-class NoDump(Finding):
+class NoDump(Finding[Recovery]):
     """A database server runs, and no dump of its kind is in the backup: copied files of a live one may be worthless."""
 
     id = "recovery-no-dump"
@@ -263,7 +263,7 @@ class NoDump(Finding):
         return "found", ", and no good dump of it is in the backup"
 
 
-class LeftOut(Finding):
+class LeftOut(Finding[Recovery]):
     """File systems below the paths that are backed up are not saved, as they are others than the one above them."""
 
     id = "recovery-left-out"
@@ -284,7 +284,7 @@ class LeftOut(Finding):
                 yield Evidence(host.name, "fine", "no file system below its paths is left out", (status,))
 
 
-class Escrow(Finding):
+class Escrow(Finding[Recovery]):
     """The repository's password is known in one place only: with that place the backup is lost."""
 
     id = "recovery-escrow"
@@ -318,7 +318,7 @@ class Escrow(Finding):
 _NO_MEMBERS = "its hosts are not known, as the inventory can't be read"
 
 
-class RecoveryTime(Finding):
+class RecoveryTime(Finding[Recovery]):
     """A system is wanted back sooner than a restore of its hosts takes, as the last drills have measured it."""
 
     id = "recovery-time"
@@ -333,11 +333,12 @@ class RecoveryTime(Finding):
             if system.rto_hours is None:
                 continue
             if town.members is None:
-                yield Evidence(system.name, "unknown", _NO_MEMBERS)
+                yield Evidence(system.name, "unknown", _NO_MEMBERS, kind="system")
             elif hosts := town.of_system(system):
                 state, text = self.of(system, hosts)
                 told = tuple(host.status for host in hosts)
-                yield Evidence(system.name, state, f"wanted {lasting(system.rto_hours * 3600)}; {text}", told)
+                words = f"wanted {lasting(system.rto_hours * 3600)}; {text}"
+                yield Evidence(system.name, state, words, told, kind="system")
 
     @staticmethod
     def of(system: System, hosts: Sequence[Host]) -> tuple[State, str]:
@@ -349,7 +350,7 @@ class RecoveryTime(Finding):
         return "unknown" if took.why or wanted is None else "fine", took.words
 
 
-class RecoveryPoint(Finding):
+class RecoveryPoint(Finding[Recovery]):
     """More work may be lost than the town wants: a backup comes less often than that."""
 
     id = "recovery-point"
@@ -364,7 +365,7 @@ class RecoveryPoint(Finding):
             if system.rpo_hours is None:
                 continue
             if town.members is None:
-                yield Evidence(system.name, "unknown", _NO_MEMBERS)
+                yield Evidence(system.name, "unknown", _NO_MEMBERS, kind="system")
             for host in town.of_system(system):
                 yield self._of(system, host)
 
@@ -378,7 +379,7 @@ class RecoveryPoint(Finding):
         return Evidence(host.name, state, f"{about}; a backup comes every {lasting(period)}", (host.status,))
 
 
-FINDINGS: tuple[Finding, ...] = (
+FINDINGS: tuple[Finding[Recovery], ...] = (
     NoBackup(),
     Deletable(),
     SamePlace(),

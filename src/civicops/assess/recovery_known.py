@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from civicops.assess.facts import Facts
+from civicops.assess.finding import Told
 from civicops.ledger.store import Entry, Ledger
 from civicops.moments import moment as moment_of
 from civicops.text import printable
@@ -23,17 +24,6 @@ TESTED = timedelta(days=365)
 time to the organisation, for which a year is the longest that is in use."""
 # So far back a host's drills are looked through for one of its own backup.
 _BACK = 20
-
-
-@dataclass(frozen=True)
-class Told:
-    """A document's body, and when the controller got it. `old`: it is too old to be good news."""
-
-    body: dict[str, Any]
-    at: datetime
-    old: bool = False
-    by: str = ""
-    """The host that has answered, where it is another than the one that is told of."""
 
 
 @dataclass(frozen=True)

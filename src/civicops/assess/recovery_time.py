@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from civicops.assess.recovery_known import Host, Told, brief
+from civicops.assess.finding import Told
+from civicops.assess.recovery_known import Host, brief
 
 # A drill tells tenths of a second: what took none has taken less than half of one.
 _SHORTEST = 0.05

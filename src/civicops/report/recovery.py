@@ -9,9 +9,9 @@ from datetime import datetime
 
 from civicops.assess.catalogue import SEVERITIES, Severity
 from civicops.assess.facts import Facts
+from civicops.assess.finding import Effort, Judged
+from civicops.assess.finding import State as Outcome
 from civicops.assess.recovery import RecoveryTime, judge
-from civicops.assess.recovery_finding import Effort, Judged
-from civicops.assess.recovery_finding import State as Outcome
 from civicops.assess.recovery_known import Host, read_recovery
 from civicops.assess.recovery_time import lasting, proofs
 from civicops.ledger.store import Ledger

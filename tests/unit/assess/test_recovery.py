@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit import backups
 
+from civicops.assess.finding import Told
 from civicops.assess.recovery import FINDINGS, judge
-from civicops.assess.recovery_known import FACTS_STALE, STALE, TESTED, Host, Recovery, Told
+from civicops.assess.recovery_known import FACTS_STALE, STALE, TESTED, Host, Recovery
 from civicops.assess.recovery_time import day, lasting, measured, proofs, together
 from civicops.ledger.documents import check_body
 from civicops.town.model import System

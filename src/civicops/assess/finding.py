@@ -1,4 +1,4 @@
-"""A finding about recovery: what it is, and what it says of a host or a system.
+"""A finding: what it is, and what it says of a host, a device or a system.
 
 What is not known is a state of its own, and what was fine when a host was asked last is not known any more once that is
 too long ago. Bad news stays.
@@ -9,17 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from civicops.assess.catalogue import SEVERITIES, Severity
-from civicops.assess.recovery_known import Recovery, Told
 
 State = Literal["found", "unknown", "fine"]
 STATES: tuple[State, ...] = get_args(State)
 """Worst first."""
 Effort = Literal["low", "medium", "high"]
 """What mending it takes: minutes in the inventory; some hours; hardware, money or a change of habits."""
+Kind = Literal["host", "device", "system"]
+"""What a finding is about; a device is a host of the inventory that is asked by the job network."""
 
+Known = TypeVar("Known")
+"""What a finding looks at: all that is known of a town in its field."""
 
 _ASK = (
     "Ask again: the jobs checkup, backup and drill bring what a host can tell; what it can't, somebody has to look at."
@@ -27,8 +31,19 @@ _ASK = (
 
 
 @dataclass(frozen=True)
+class Told:
+    """A document's body, and when the controller got it. `old`: it is too old to be good news."""
+
+    body: dict[str, Any]
+    at: datetime
+    old: bool = False
+    by: str = ""
+    """The host that has answered, where it is another than the one that is told of."""
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """What was seen of one host or system. It rests on `told`."""
+    """What was seen of one host, device or system. It rests on `told`."""
 
     about: str
     state: State
@@ -36,10 +51,20 @@ class Evidence:
     told: tuple[Told | None, ...] = ()
     severity: Severity | None = None
     """Where it is another than the finding's own."""
+    kind: Kind = "host"
+    id: str = ""
+    """Where one class tells of several things: this one's id, which begins with the finding's own."""
+    title: str = ""
+    """Likewise."""
+    remedy: str = ""
+    """Where it is another than the finding's own."""
+    package: str = ""
+    """The source package that it is about."""
+    cves: tuple[str, ...] = ()
 
 
-class Finding(ABC):
-    """One thing that may be wrong, of any host or system."""
+class Finding(ABC, Generic[Known]):
+    """One thing that may be wrong, of any host, device or system."""
 
     id: ClassVar[str]
     title: ClassVar[str]
@@ -49,13 +74,13 @@ class Finding(ABC):
     effort: ClassVar[Effort]
 
     @abstractmethod
-    def look(self, town: Recovery) -> Iterable[Evidence]:
+    def look(self, town: Known) -> Iterable[Evidence]:
         """What there is to say of it in a town."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One finding of one host or system, as a report shows it."""
+    """One finding of one host, device or system, as a report shows it."""
 
     id: str
     title: str
@@ -66,6 +91,9 @@ class Judged:
     frameworks: tuple[str, ...]
     remedy: str
     effort: Effort
+    kind: Kind = "host"
+    package: str = ""
+    cves: tuple[str, ...] = ()
 
     @property
     def rank(self) -> tuple[int, int, str, str]:
@@ -73,19 +101,22 @@ class Judged:
         return STATES.index(self.state), -SEVERITIES.index(self.severity), self.id, self.about
 
 
-def judged(finding: Finding, one: Evidence) -> Judged:
+def judged(finding: Finding[Any], one: Evidence) -> Judged:
     state, text = one.state, one.text
     old = [told.at for told in one.told if told is not None and told.old]
     if state == "fine" and old:
         state, text = "unknown", f"it was so on {min(old):%Y-%m-%d}, and nothing is known since: {text}"
     return Judged(
-        finding.id,
-        finding.title,
+        one.id or finding.id,
+        one.title or finding.title,
         one.about,
         state,
         one.severity or finding.severity,
         text,
         finding.frameworks,
-        finding.remedy if state == "found" else _ASK if state == "unknown" else "",
+        (one.remedy or finding.remedy) if state == "found" else _ASK if state == "unknown" else "",
         finding.effort if state == "found" else "low",
+        one.kind,
+        one.package,
+        one.cves,
     )

@@ -1,0 +1,122 @@
+"""What is known of a town's hosts and devices at a moment: what findings look at, beside those of recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from functools import cached_property
+
+from civicops.assess.devices import Device, devices
+from civicops.assess.facts import Facts
+from civicops.assess.finding import Told
+from civicops.feeds.store import Index
+from civicops.ledger.store import Entry, Ledger
+from civicops.moments import moment as moment_of
+from civicops.town.model import Department, System, Town
+
+FACTS_STALE = timedelta(days=35)
+"""How old a host's facts may be to be good news: a checkup a month, and some days."""
+ASKS = "checkup"
+"""The job whose hosts answer with their facts."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of the inventory that is no network device."""
+
+    name: str
+    told: Told | None
+    """Its newest facts; None where it has never answered."""
+    groups: frozenset[str] = frozenset()
+    """Ansible's groups that it is in."""
+    asked: bool = True
+    """Whether a checkup has ever asked it; nothing then is known, and nobody has tried."""
+    missed: str = ""
+    """Why there is no answer of it since."""
+
+    @cached_property
+    def facts(self) -> Facts | None:
+        return Facts(self.told.body, self.told.at.isoformat()) if self.told else None
+
+
+@dataclass(frozen=True)
+class Estate:
+    """A town at a moment, by the ledger, the feeds and the town file."""
+
+    moment: datetime
+    hosts: Mapping[str, Host]
+    index: Index
+    devices: Mapping[str, Device] = field(default_factory=dict)
+    town: Town | None = None
+    """None where a report is made without a town file; nothing then is known of departments and systems."""
+    groups: Mapping[str, Collection[str]] | None = None
+    """Ansible's variable of that name; None where the inventory could not be read."""
+
+    @property
+    def today(self) -> date:
+        return self.moment.date()
+
+    def departments(self, host: str) -> list[Department]:
+        """The departments whose group a host or device is in."""
+        return [one for one in self.town.departments if self._has(f"dept_{one.id}", host)] if self.town else []
+
+    def systems(self, host: str) -> list[System]:
+        """The systems whose group a host or device is in."""
+        return [one for one in self.town.systems if self._has(f"system_{one.id}", host)] if self.town else []
+
+    def _has(self, group: str, host: str) -> bool:
+        return host in (self.groups or {}).get(group, ())
+
+
+def read_estate(
+    ledger: Ledger,
+    moment: datetime,
+    *,
+    index: Index | None = None,
+    town: Town | None = None,
+    groups: Mapping[str, Collection[str]] | None = None,
+    before: int | None = None,
+) -> Estate:
+    """Read it. `before`: from what the ledger had before that number alone."""
+    latest = ledger.latest("host-facts", before=before)
+    contacts = ledger.latest("contact", job=ASKS, before=before)
+    asked = ledger.latest("run", job=ASKS, before=before)
+    last = max(asked.values(), key=lambda entry: entry.seq, default=None)
+    told, missed, outcomes = _read(ledger, latest, contacts, last)
+    network = devices(ledger, moment, ())
+    member_of: dict[str, set[str]] = {}
+    for group, members in (groups or {}).items():
+        for name in members:
+            member_of.setdefault(name, set()).add(group)
+    hosts = {
+        name: Host(
+            name,
+            told=replace(told[name], old=moment - told[name].at > FACTS_STALE) if name in told else None,
+            groups=frozenset(member_of.get(name, ())),
+            asked=name in told or name in missed or outcomes.get(name, "not_asked") != "not_asked",
+            missed=missed.get(name, ""),
+        )
+        for name in sorted(outcomes or {*told, *missed})
+        if name not in network
+    }
+    there = {name: one for name, one in network.items() if not outcomes or name in outcomes}
+    return Estate(moment, hosts, index or Index(), there, town, groups)
+
+
+def _read(
+    ledger: Ledger, latest: Mapping[str, Entry], contacts: Mapping[str, Entry], last: Entry | None
+) -> tuple[dict[str, Told], dict[str, str], dict[str, str]]:
+    """Each host's facts; why one has given none since; and the inventory with what became of each, by the last run."""
+    bodies = ledger.bodies([*latest.values(), *contacts.values(), *([last] if last else ())])
+    told = {
+        name: Told(bodies[entry.body], moment_of(entry.collected_at))
+        for name, entry in latest.items()
+        if entry.body in bodies
+    }
+    missed = {}
+    for name, entry in contacts.items():
+        if (name not in told or entry.seq > latest[name].seq) and (body := bodies.get(entry.body)):
+            missed[name] = f"{body['outcome']}: {body['reason']}"
+    outcomes: dict[str, str] = bodies[last.body]["hosts"] if last and last.body in bodies else {}
+    return told, missed, outcomes
