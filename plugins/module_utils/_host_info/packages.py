@@ -5,6 +5,7 @@
 """Installed packages of the dpkg and rpm families, with their source packages.
 
 Vulnerability data speaks of source packages, so each row has them; null stands for "the same as the package's own".
+`origin` is whose package it is: what apt's archives call themselves (see origins.py, which completes it), rpm's Vendor.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ STATUS = "/var/lib/dpkg/status"
 STATUS_LIMIT = 64 << 20  # bytes; 3,000 packages take 6 MB
 POPULARITY = "/var/log/popularity-contest"
 RPM_SECONDS = 30.0
-RPM_FORMAT = "%{NAME}\\t%{EPOCH}\\t%{VERSION}-%{RELEASE}\\t%{ARCH}\\t%{SOURCERPM}\\t%{INSTALLTIME}\\n"
-COLUMNS = ["name", "version", "arch", "source", "source_version", "installed_at", "last_used"]
+RPM_FORMAT = "%{NAME}\\t%{EPOCH}\\t%{VERSION}-%{RELEASE}\\t%{ARCH}\\t%{SOURCERPM}\\t%{INSTALLTIME}\\t%{VENDOR}\\n"
+COLUMNS = ["name", "version", "arch", "source", "source_version", "installed_at", "last_used", "origin"]
 FIELDS = ("Package", "Status", "Architecture", "Source", "Version")
 
 
@@ -49,6 +50,7 @@ def dpkg_row(fields: Dict[str, str]) -> List[Optional[str]]:
         fields.get("Architecture"),
         None if source == name else source,
         None if source_version == version else source_version,
+        None,
         None,
         None,
     ]
@@ -114,10 +116,10 @@ def parse_rpm(text: str) -> List[List[Optional[str]]]:
     """Rows of `rpm -qa --qf RPM_FORMAT`; gpg-pubkey entries are keys, not packages."""
     rows: List[List[Optional[str]]] = []
     for line in text.splitlines():
-        fields = line.split("\t")
-        if len(fields) != 6 or fields[0] == "gpg-pubkey":
+        fields = line.split("\t", 6)
+        if len(fields) != 7 or fields[0] == "gpg-pubkey":
             continue
-        name, epoch, version, arch, source_file, installed = fields
+        name, epoch, version, arch, source_file, installed, vendor = fields
         source, source_version = source_of_rpm(source_file)
         rows.append(
             [
@@ -128,6 +130,7 @@ def parse_rpm(text: str) -> List[List[Optional[str]]]:
                 None if source_version == version else source_version,
                 utc(int(installed)) if installed.isdecimal() and len(installed) < 12 else None,
                 None,
+                "" if vendor == "(none)" else vendor,
             ]
         )
     return rows

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Set, Tuple
 
-from .context import Context
+from .context import CommandError, Context
 from .identity import kernels, virtualization
+from .owners import PACKAGES, of_system, owners
 from .processes import all_processes, unit
 
 MAPS_LIMIT = 8 << 20  # bytes of one process's map
@@ -46,6 +47,12 @@ def deleted_files(maps: str) -> List[str]:
 
 
 def stale_processes(ctx: Context) -> List[Dict[str, Any]]:
+    """Processes that use deleted files, each with some of them."""
+    return [process for process, dummy in stale(ctx)]
+
+
+def stale(ctx: Context) -> List[Tuple[Dict[str, Any], List[str]]]:
+    """The same with all of their files."""
     found = []
     hidden = 0
     here = ctx.link("/proc/self/ns/pid")
@@ -61,19 +68,34 @@ def stale_processes(ctx: Context) -> List[Dict[str, Any]]:
             continue
         files = deleted_files(data.decode("utf-8", "replace")) if b" (deleted)\n" in data else []
         if files:
-            found.append(
-                {
-                    "pid": process.pid,
-                    "process": process.name,
-                    "unit": unit(ctx, process.pid),
-                    "files": files[:FILES_PER_PROCESS],
-                }
-            )
+            told = {
+                "pid": process.pid,
+                "process": process.name,
+                "unit": unit(ctx, process.pid),
+                "files": files[:FILES_PER_PROCESS],
+            }
+            found.append((told, files))
     if hidden:
         ctx.unread(
             "reboot.stale_processes", f"{hidden} processes: {'refused even to root' if ctx.is_root else 'needs root'}"
         )
     return found
+
+
+def with_packages(ctx: Context, found: List[Tuple[Dict[str, Any], List[str]]]) -> List[Dict[str, Any]]:
+    """Each process with the packages whose files it uses, and how many files of the system have no package."""
+    try:
+        known = owners(ctx, {path for dummy, files in found for path in files})
+    except (OSError, CommandError) as error:
+        ctx.unread_error("reboot.stale_processes.packages", error)
+        return [dict(process, packages=None, without_package=None) for process, dummy in found]
+    told = []
+    for process, files in found:
+        packages = sorted({name for path in files for name in known.get(path, ())})
+        without = sum(1 for path in files if not known.get(path) and of_system(path))
+        without += max(0, len(packages) - PACKAGES)
+        told.append(dict(process, packages=packages[:PACKAGES], without_package=without))
+    return told
 
 
 def kernel_build(version: str) -> str:
@@ -111,13 +133,13 @@ def collect(ctx: Context) -> Dict[str, Any]:
             break
     kernel, told = kernel_reasons(ctx)
     reasons += kernel
-    stale = stale_processes(ctx)
-    if any(process["pid"] == 1 for process in stale):
+    processes = with_packages(ctx, stale(ctx))
+    if any(process["pid"] == 1 for process in processes):
         reasons.append("process 1 uses files that were replaced")
     return {
         "reboot": {
             "wanted": True if reasons else False if told else None,
             "reasons": reasons,
-            "stale_processes": stale,
+            "stale_processes": processes,
         }
     }

@@ -23,7 +23,7 @@ SECURITY_URI = re.compile(
 QUOTED = '\\|{}[]<>"^~_=!@#$%&*'  # what apt writes as %xx in the names of its list files
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 COLUMNS = ["kind", "uri", "suite", "components", "enabled", "signed_by", "trusted", "security", "fetched_at",
-           "released_at", "valid_until", "file"]  # fmt: skip
+           "released_at", "valid_until", "file", "origin"]  # fmt: skip
 Source = Dict[str, Any]
 
 
@@ -157,6 +157,8 @@ def date_lists(ctx: Context, found: List[Source]) -> None:
         one["released_at"] = release_time(release.get("Date"))
         one["valid_until"] = release_time(release.get("Valid-Until"))
         one["security"] = is_security(one, release)
+        origin, codename = release.get("Origin"), release.get("Codename")
+        one["origin"] = f"{origin}/{codename}" if origin and codename else origin
 
 
 def checked_at(ctx: Context, found: List[Source]) -> Optional[float]:
@@ -245,7 +247,7 @@ def dnf(ctx: Context) -> Dict[str, Any]:
         times = [ctx.mtime(f"/var/cache/dnf/{cache}/repodata/repomd.xml") for cache in caches
                  if cache.rpartition("-")[0] == one["suite"]]  # fmt: skip
         one["fetched_at"] = max((time for time in times if time), default=None)
-        one.update(released_at=None, valid_until=None, security=None)
+        one.update(released_at=None, valid_until=None, security=None, origin=None)
     fetched = [one["fetched_at"] for one in found if one["enabled"] and one["fetched_at"]]
     caveats = ["repositories of this family mark security updates inside their own data: see updates"]
     if not fetched:

@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from .apt_caches import private_caches
 from .context import CommandError, Context
+from .origins import Origins, note, origin_of, release_of
 from .packages import installed
 from .sources import SECURITY_SUITE, package_sources
 
@@ -59,7 +60,8 @@ def apt_row(package: Any, candidate: Any) -> Row:
 
 
 def apt_in_process(ctx: Context) -> List[Row]:
-    """Pending updates by python3-apt; raises ImportError without it, CommandError when apt can't open its lists."""
+    """Pending updates by python3-apt, and whence the installed packages come, from the same cache; raises ImportError
+    without it, CommandError when apt can't open its lists."""
     import apt_pkg
 
     apt_pkg.init_config()
@@ -72,12 +74,16 @@ def apt_in_process(ctx: Context) -> List[Row]:
     except (SystemError, apt_pkg.Error) as error:
         raise CommandError(f"apt: {error}") from error
     rows = []
+    origins: Origins = {}
+    release = release_of(ctx)
     for package in cache.packages:
         if package.current_ver is None or not package.has_versions:
             continue
+        origins[package.name, package.current_ver.arch] = origin_of(package, release)
         candidate = chosen.get_candidate_ver(package)
         if candidate is not None and candidate > package.current_ver:
             rows.append(apt_row(package, candidate))
+    note(ctx, origins)
     return rows
 
 
@@ -113,6 +119,7 @@ def apt_get(ctx: Context) -> List[Row]:
     status, output = ctx.run([program, "-s", "-q", *options, "dist-upgrade"], APT_SECONDS)
     if status != 0:
         raise CommandError(f"apt-get -s dist-upgrade: exit status {status}")
+    note(ctx, None, "python3-apt is not there, which alone tells the archives of packages")
     ctx.unread("updates.held", "python3-apt is not there, and apt-get leaves out updates that are held back")
     return parse_simulation(output)
 
@@ -191,9 +198,11 @@ def collect(ctx: Context) -> Dict[str, Any]:
     sources: Optional[Dict[str, Any]] = ctx.once("package_sources", package_sources)
     if not ctx.want_updates:
         ctx.unread("updates", "not asked for")
+        note(ctx, None, "updates were not asked for, and the archives of packages with them")
         return {"updates": None}
     if sources is None or sources["lists_checked_at"] is None:
         ctx.unread("updates", "no package lists were downloaded yet, so nothing is known of updates")
+        note(ctx, None, "no package lists were downloaded yet")
         return {"updates": None}
     table = ctx.once("packages", installed)
     source_of = {row[0]: row[3] for row in table["rows"]} if table else {}
@@ -201,6 +210,7 @@ def collect(ctx: Context) -> Dict[str, Any]:
         rows = [[*row, source_of.get(row[0])] for row in pending(ctx)]
     except CommandError as error:
         ctx.unread_error("updates", error)
+        note(ctx, None, "apt did not answer")
         return {"updates": None}
     security: Optional[int] = sum(1 for row in rows if row[4])
     if sources["security_source"] is False:

@@ -231,7 +231,7 @@ def test_an_outdated_cache_may_be_made_anew_elsewhere(host: MakeHost, tmp_path: 
 
 
 def test_rpm_family(host: MakeHost) -> None:
-    line = "bash\t(none)\t5.1-1\tx86_64\tbash-5.1-1.src.rpm\t1700000000\n"
+    line = "bash\t(none)\t5.1-1\tx86_64\tbash-5.1-1.src.rpm\t1700000000\tAlmaLinux\n"
     repo = "[baseos]\nname=BaseOS\nbaseurl=https://me:hush@mirror.example/baseos\nenabled=1\ngpgcheck=0\n"
     files = {"/usr/bin/rpm": "", "/usr/bin/dnf": "", "/etc/yum.repos.d/base.repo": repo,
              "/var/cache/dnf/baseos-0123/repodata/repomd.xml": ""}  # fmt: skip

@@ -1,0 +1,158 @@
+"""A host's packages by its facts: grouped by source package and version, and told where they do not come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from civicops.assess.facts import Facts
+from civicops.assess.package_releases import Release
+from civicops.assess.package_rules import NO_WHY, Why
+from civicops.assess.recovery_known import brief
+
+PLAIN, HEADERS, IMAGE = range(3)
+"""A package; one of a kernel's source without code that runs; a kernel to be started."""
+_COLUMNS = ("name", "version", "source", "source_version")
+
+Member = tuple[str, str]
+"""A binary package and its version."""
+
+
+class Key(NamedTuple):
+    """What packages are judged together by. `kind`: why nothing can be said of them; empty where something can."""
+
+    source: str
+    version: str
+    kind: Why
+    role: int
+
+
+Groups = dict[Key, list[Member]]
+_Row = tuple[Any, ...]
+
+
+class Rows:
+    """Reads packages of hosts of one release, or of what is no release that can be assessed. Rows are kept, as hosts
+    are much alike."""
+
+    def __init__(self, release: Release | None, codename: str = "") -> None:
+        self._release = release
+        self._series = (release.series if release else "") or codename
+        self._seen: dict[_Row, tuple[Key, Member]] = {}
+        self._kinds: dict[Any, Why] = {}
+
+    def groups(self, table: Mapping[str, Any], facts: Facts) -> Groups:
+        """Sources with their packages. A table without a column is one of a host that could not tell it."""
+        columns, rows = table["columns"], table["rows"]
+        places = [columns.index(name) for name in _COLUMNS]
+        if "origin" in columns:
+            at = columns.index("origin")
+            if any(len(row) <= at for row in rows):
+                rows = [[*row, *[None] * (at + 1 - len(row))] for row in rows]
+            told: list[_Row] = list(map(itemgetter(*places, at), rows))
+        else:
+            told = [(*row, None) for row in map(itemgetter(*places), rows)]
+        found: Groups = {}
+        seen = self._seen
+        for row in self._vouched(told, facts) if any(row[-1] is None for row in told) else told:
+            one = seen.get(row) or self._add(row)
+            members = found.get(one[0])
+            if members is None:
+                found[one[0]] = [one[1]]
+            else:
+                members.append(one[1])
+        return found
+
+    def _add(self, row: _Row) -> tuple[Key, Member]:
+        name, version, source, source_version, origin = row
+        name, version = name or "", version or ""
+        source, source_version = source or name, source_version or version
+        role = PLAIN
+        if self._release is not None:
+            kernels = self._release.distribution.kernels
+            tracked = kernels.tracked(source)
+            if kernels.source.fullmatch(tracked):
+                if kernels.image.fullmatch(name) and not name.endswith(("-dbg", "-dbgsym")):
+                    # A signed kernel's source counts its own builds (6.1.140+1); its packages have the kernel's.
+                    role, source, source_version = IMAGE, tracked, version
+                elif kernels.headers.fullmatch(name):
+                    role = HEADERS
+        key = Key(source, source_version, self._kind(version, source_version, origin), role)
+        self._seen[row] = key, (name, version)
+        return self._seen[row]
+
+    def _kind(self, version: str, source_version: str, origin: Any) -> Why:
+        if self._release is None:
+            return NO_WHY
+        for piece, why in self._release.distribution.other.items():
+            if piece in version or piece in source_version:
+                return why
+        if origin not in self._kinds:
+            self._kinds[origin] = self._foreign(origin, self._release)
+        return self._kinds[origin]
+
+    def _foreign(self, origin: Any, release: Release) -> Why:
+        """Why a package is none of the release; empty where it is one."""
+        distribution = release.distribution
+        if origin is None:
+            return Why("unclear-origin", f"whether it is {distribution.name}'s is not known: the host could not tell")
+        if not origin:
+            return Why("foreign", f"not from {distribution.name}: no archive that the host knows has it")
+        if self._own(origin):
+            return NO_WHY
+        return Why("foreign", f"not from {release.title}, but from {brief(origin)}")
+
+    def _own(self, origin: str) -> bool:
+        """apt tells ORIGIN/CODENAME of a signed index, rpm the vendor that built a package."""
+        if self._release is None:
+            return False
+        distribution = self._release.distribution
+        if distribution.family == "rpm":
+            return origin in distribution.origins
+        name, _, codename = origin.partition("/")
+        series = codename.partition("-")[0]
+        return name in distribution.origins and (not series or not self._series or series == self._series)
+
+    def _vouched(self, rows: Iterable[_Row], facts: Facts) -> Iterable[_Row]:
+        """Where a host could not tell whence packages come, they are the distribution's if all its sources are, or if
+        an update of the distribution waits for them."""
+        if self._release is None:
+            return rows
+        own = self._release.own
+        sources = facts.rows("package_sources") or []
+        enabled = [one for one in sources if one.get("enabled") and one.get("kind") != "deb-src"]
+        if enabled and all(isinstance(one.get("origin"), str) and self._own(one["origin"]) for one in enabled):
+            return ((*row[:-1], own) if row[-1] is None else row for row in rows)
+        waiting = {
+            one.get("name")
+            for one in facts.rows("updates") or ()
+            if str(one.get("archive") or "").partition("/")[0] in self._release.distribution.origins
+        }
+        return ((*row[:-1], own) if row[-1] is None and row[0] in waiting else row for row in rows)
+
+
+def stale(facts: Facts) -> tuple[dict[str, tuple[str, ...]], list[Why]]:
+    """Packages whose former files processes still use, each with the units or processes; and what is not known."""
+    processes = facts.get("reboot", "stale_processes")
+    found: dict[str, dict[str, None]] = {}
+    why = []
+    if not isinstance(processes, list):
+        why.append(Why("restarts-unseen", "which processes still use former files could not be read"))
+        processes = []
+    elif reason := facts.why_unread("reboot.stale_processes"):
+        text = f"which processes still use former files was not seen of all: {brief(reason)}"
+        why.append(Why("restarts-unseen", text))
+    unclear = []
+    for one in processes:
+        name = str(one.get("unit") or one.get("process") or one.get("pid"))
+        packages = one.get("packages")
+        if packages is None or one.get("without_package"):
+            unclear.append(name)
+        for package in packages or ():
+            found.setdefault(package, {})[name] = None
+    if unclear:
+        text = f"{brief(unclear[0])} uses files that were replaced, of which package is not known"
+        more = f" (and {len(set(unclear)) - 1} more)" if len(set(unclear)) > 1 else ""
+        why.append(Why("restarts-unclear", text + more))
+    return {package: tuple(names) for package, names in found.items()}, why

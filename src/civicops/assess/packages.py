@@ -1,0 +1,143 @@
+"""The matcher: the packages of a town's hosts against the feeds. Each package of each host ends in exactly one state.
+
+What a release needs, how old it may be and what colours a host is the table `packages.yml`; the order of the states is
+that of docs/assess-packages.md.
+"""
+
+from __future__ import annotations
+
+from civicops.assess.estate import Estate, Host
+from civicops.assess.facts import Facts
+from civicops.assess.package_kernels import Image, kernels
+from civicops.assess.package_releases import Release
+from civicops.assess.package_rows import IMAGE, Rows, stale
+from civicops.assess.package_rules import NO_WHY, PACKAGE_STATES, Colour, Distribution, PackageState, Why, rules
+from civicops.assess.package_standings import Standings
+from civicops.assess.package_types import FeedUsed, Hit, HostPackages, Kernel, Standing
+from civicops.assess.package_weights import Weights
+from civicops.assess.recovery_known import brief
+from civicops.feeds.store import Index
+
+__all__ = [
+    "PACKAGE_STATES",
+    "Colour",
+    "FeedUsed",
+    "Hit",
+    "HostPackages",
+    "Kernel",
+    "PackageState",
+    "Standing",
+    "Why",
+    "match",
+]
+
+
+def match(estate: Estate) -> dict[str, HostPackages]:
+    """Every host of the estate, by its name; network devices are none. The feeds are asked once for each release."""
+    with estate.index.steady():
+        matcher = _Matcher(estate)
+        return {name: matcher.host(host) for name, host in estate.hosts.items()}
+
+
+class _Matcher:
+    """What is shared by the hosts of an estate."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._index: Index = estate.index
+        self._today = estate.today
+        self._weights = Weights(estate.index)
+        self._standings: dict[tuple[str, str], Standings] = {}
+        self._rows: dict[tuple[str, str, str], Rows] = {}
+
+    def host(self, host: Host) -> HostPackages:
+        told, facts = host.told, host.facts
+        if told is None or facts is None:
+            return HostPackages(host.name, why=(_silent(host),))
+        os_id, version = _word(facts, "id"), _word(facts, "version")
+        distribution = rules().distributions.get(os_id)
+        name = distribution.release(version) if distribution else version
+        table = facts.get("packages")
+        if not isinstance(table, dict):
+            reason = facts.why_unread("packages") or "the host did not tell them"
+            why = Why("packages-unread", f"its packages are not known: {brief(reason)}")
+            return HostPackages(host.name, os_id, name, why=(why,), told=told)
+        standings = self._of(distribution, os_id, name, str(table.get("family")))
+        doubts = _doubts(facts, told.old, table)
+        return self._judged(host, facts, standings, doubts, (os_id, name))
+
+    def _of(self, distribution: Distribution | None, os_id: str, name: str, family: str) -> Standings:
+        """What all hosts of a release share; of one that can't be assessed, with why."""
+        known = distribution is not None and distribution.family == family
+        key = (os_id if known or distribution is None else f"{os_id}, packages of {family}", name)
+        if key not in self._standings:
+            if distribution is None or not known or not name:
+                title = f"{brief(key[0]) or 'a system without a name'} {brief(name) or 'without a release'}"
+                standings = Standings(None, self._weights, Why("no-feed", f"there is no feed for {title}"))
+            else:
+                release = Release(distribution, name, self._index, self._today)
+                standings = Standings(release, self._weights)
+            self._standings[key] = standings
+        return self._standings[key]
+
+    def _judged(
+        self, host: Host, facts: Facts, standings: Standings, doubts: tuple[Why, ...], release: tuple[str, str]
+    ) -> HostPackages:
+        codename = _word(facts, "codename")
+        rows = self._rows.setdefault((*release, codename), Rows(standings.release, codename))
+        groups = rows.groups(facts.body["packages"], facts)
+        restarts, unseen = stale(facts)
+        images: list[Image] = []
+        found = []
+        # What makes good news of the whole host doubtful, so that none of its packages is clean.
+        doubt = doubts[0] if doubts else NO_WHY
+        for key, members in groups.items():
+            if key.role == IMAGE:
+                images += [(key, member) for member in members]
+                continue
+            units: tuple[str, ...] = ()
+            if restarts:
+                named = [unit for name, _ in members for unit in restarts.get(name, ())]
+                units = tuple(dict.fromkeys(named))
+            found.append(standings.of(key, members, units, doubt))
+        kernel, of_kernel = kernels(standings, images, facts, doubt)
+        if of_kernel is not None:
+            found.append(of_kernel)
+        of_release = standings.release.doubts if standings.release else (standings.why,)
+        return HostPackages(
+            host.name,
+            *release,
+            tuple(sorted(found, key=_order)),
+            kernel,
+            (*of_release, *doubts, *unseen),
+            standings.release.feeds if standings.release else (),
+            host.told,
+        )
+
+
+def _order(one: Standing) -> tuple[int, str, str]:
+    return PACKAGE_STATES.index(one.state), one.source, one.version
+
+
+def _silent(host: Host) -> Why:
+    """Why nothing is known of a host."""
+    if not host.asked:
+        return Why("not-asked", "no checkup has asked it yet")
+    return Why("no-answer", f"it has never answered{': ' + brief(host.missed) if host.missed else ''}")
+
+
+def _word(facts: Facts, key: str) -> str:
+    value = facts.get("identity", "os", key)
+    return value if isinstance(value, str) else ""
+
+
+def _doubts(facts: Facts, old: bool, table: dict[str, object]) -> tuple[Why, ...]:
+    """Why nothing of a host may be called clean: its facts are too old, or its list of packages is not whole."""
+    found = []
+    if old:
+        found.append(Why("facts-old", f"its packages are known as of {facts.collected_at[:10]}, which is too long ago"))
+    cut = [one for one in facts.body.get("unread") or () if one.get("item") == "packages"]
+    if cut:
+        found.append(Why("packages-cut", f"not all of its packages are known: {brief(cut[0].get('reason'))}"))
+    if not table.get("rows"):
+        found.append(Why("packages-unread", "it names no package at all"))
+    return tuple(found)
