@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
+from civicops.assess.bulk import Shared, uncollected
 from civicops.assess.devices import Device, devices
 from civicops.assess.facts import Facts
 from civicops.assess.finding import Told
@@ -108,7 +109,8 @@ def _read(
     ledger: Ledger, latest: Mapping[str, Entry], contacts: Mapping[str, Entry], last: Entry | None
 ) -> tuple[dict[str, Told], dict[str, str], dict[str, str]]:
     """Each host's facts; why one has given none since; and the inventory with what became of each, by the last run."""
-    bodies = ledger.bodies([*latest.values(), *contacts.values(), *([last] if last else ())])
+    with uncollected():
+        bodies = ledger.bodies([*latest.values(), *contacts.values(), *([last] if last else ())], Shared().body)
     told = {
         name: Told(bodies[entry.body], moment_of(entry.collected_at))
         for name, entry in latest.items()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from civicops.assess.catalogue import SEVERITIES, Severity
 from civicops.assess.facts import Facts
 from civicops.assess.finding import Evidence
-from civicops.assess.package_rules import Why
+from civicops.assess.package_rules import PACKAGE_STATES, Why
 from civicops.assess.package_types import HostPackages, Standing
 from civicops.assess.package_weights import NOT_KNOWN
 from civicops.assess.recovery_known import brief, listed
@@ -70,12 +70,15 @@ def safe(source: str) -> str:
 
 
 def _by_source(packages: HostPackages, states: Sequence[str]) -> dict[str, list[Standing]]:
-    """Those in such a state, by source; the worst first, as they stand."""
+    """Those in such a state, by source; the worst first."""
     found: dict[str, list[Standing]] = {}
-    for one in packages.standings:
-        if one.state in states:
-            found.setdefault(one.source, []).append(one)
+    for one in sorted((one for one in packages.standings if one.state in states), key=_order):
+        found.setdefault(one.source, []).append(one)
     return found
+
+
+def _order(one: Standing) -> tuple[int, str, str]:
+    return PACKAGE_STATES.index(one.state), one.source, one.version
 
 
 def _vulnerable(packages: HostPackages, source: str, standings: Sequence[Standing], offers: _Offers) -> Evidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -28,18 +29,24 @@ class Key(NamedTuple):
     role: int
 
 
-Groups = dict[Key, list[Member]]
+Groups = dict[int, list[int]]
+"""Numbers of packages by the number of what they are judged together by: what is looked up some million times."""
 _Row = tuple[Any, ...]
 
 
 class Rows:
     """Reads packages of hosts of one release, or of what is no release that can be assessed. Rows are kept, as hosts
-    are much alike."""
+    are much alike, and numbered: `keys` and `members` tell what the numbers stand for."""
 
     def __init__(self, release: Release | None, codename: str = "") -> None:
         self._release = release
         self._series = (release.series if release else "") or codename
-        self._seen: dict[_Row, tuple[Key, Member]] = {}
+        self.keys: list[Key] = []
+        self.members: list[Member] = []
+        self.images: set[int] = set()
+        """The numbers of keys of kernels."""
+        self._seen: dict[_Row, tuple[int, int]] = {}
+        self._numbers: dict[Key, int] = {}
         self._kinds: dict[Any, Why] = {}
 
     def groups(self, table: Mapping[str, Any], facts: Facts) -> Groups:
@@ -48,23 +55,24 @@ class Rows:
         places = [columns.index(name) for name in _COLUMNS]
         if "origin" in columns:
             at = columns.index("origin")
-            if any(len(row) <= at for row in rows):
+            if min(map(len, rows), default=at + 1) <= at:
                 rows = [[*row, *[None] * (at + 1 - len(row))] for row in rows]
-            told: list[_Row] = list(map(itemgetter(*places, at), rows))
+            told: Iterable[_Row] = map(itemgetter(*places, at), rows)
+            if None in map(itemgetter(at), rows):
+                told = self._vouched(told, facts)
         else:
-            told = [(*row, None) for row in map(itemgetter(*places), rows)]
-        found: Groups = {}
+            told = self._vouched(((*row, None) for row in map(itemgetter(*places), rows)), facts)
+        found: Groups = defaultdict(list)
         seen = self._seen
-        for row in self._vouched(told, facts) if any(row[-1] is None for row in told) else told:
-            one = seen.get(row) or self._add(row)
-            members = found.get(one[0])
-            if members is None:
-                found[one[0]] = [one[1]]
-            else:
-                members.append(one[1])
+        for row in told:
+            try:
+                key, member = seen[row]
+            except KeyError:
+                key, member = self._add(row)
+            found[key].append(member)
         return found
 
-    def _add(self, row: _Row) -> tuple[Key, Member]:
+    def _add(self, row: _Row) -> tuple[int, int]:
         name, version, source, source_version, origin = row
         name, version = name or "", version or ""
         source, source_version = source or name, source_version or version
@@ -79,7 +87,13 @@ class Rows:
                 elif kernels.headers.fullmatch(name):
                     role = HEADERS
         key = Key(source, source_version, self._kind(version, source_version, origin), role)
-        self._seen[row] = key, (name, version)
+        number = self._numbers.setdefault(key, len(self.keys))
+        if number == len(self.keys):
+            self.keys.append(key)
+        if role == IMAGE:
+            self.images.add(number)
+        self.members.append((name, version))
+        self._seen[row] = number, len(self.members) - 1
         return self._seen[row]
 
     def _kind(self, version: str, source_version: str, origin: Any) -> Why:

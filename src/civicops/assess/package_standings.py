@@ -6,6 +6,7 @@ The order in which states are looked for is the table of docs/assess-packages.md
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from civicops.assess.package_releases import Release, Verdict
 from civicops.assess.package_rows import HEADERS, Key, Member
@@ -14,24 +15,25 @@ from civicops.assess.package_types import Hit, Standing
 from civicops.assess.package_weights import Weights, issues
 from civicops.assess.versions import VersionError
 
-_Asked = tuple[Key, tuple[Member, ...], tuple[str, ...], Why]
-
 
 class Standings:
     """The standings of one release, or of what is no release that can be assessed (`why`)."""
 
     def __init__(self, release: Release | None, weights: Weights, why: Why = NO_WHY) -> None:
         self.release, self.why, self._weights = release, why, weights
-        self._kept: dict[_Asked, Standing] = {}
+        self._kept: dict[tuple[Key, tuple[str, ...], Why], Standing] = {}
 
     def of(self, key: Key, members: Sequence[Member], restart: tuple[str, ...], doubt: Why) -> Standing:
         """How packages of one source stand. `doubt`: why nothing may be called clean on that host."""
-        asked = (key, tuple(members), restart, doubt)
+        if self.release is not None and self.release.distribution.by_binary:
+            return self._judge(key, members, restart, doubt)
+        # Which of a source's packages a host has makes no difference then.
+        asked = (key, restart, doubt)
         if asked not in self._kept:
-            self._kept[asked] = self._judge(*asked)
-        return self._kept[asked]
+            self._kept[asked] = self._judge(key, (), restart, doubt)
+        return replace(self._kept[asked], binaries=names_of(members))
 
-    def _judge(self, key: Key, members: tuple[Member, ...], restart: tuple[str, ...], doubt: Why) -> Standing:
+    def _judge(self, key: Key, members: Sequence[Member], restart: tuple[str, ...], doubt: Why) -> Standing:
         bare = Standing(key.source, key.version, names_of(members), "not_assessed", headers=key.role == HEADERS)
         if self.release is None:
             return with_state(bare, "not_assessed", self.why)

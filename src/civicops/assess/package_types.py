@@ -82,6 +82,7 @@ class HostPackages:
     distribution: str = ""
     release: str = ""
     standings: tuple[Standing, ...] = ()
+    """In the order in which the host named its packages; the kernels last."""
     kernel: Kernel | None = None
     why: tuple[Why, ...] = ()
     """What is not known of the host as a whole: it has never answered, a feed is missing, packages were unread ..."""

@@ -6,11 +6,12 @@ that of docs/assess-packages.md.
 
 from __future__ import annotations
 
+from civicops.assess.bulk import uncollected
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
 from civicops.assess.package_kernels import Image, kernels
 from civicops.assess.package_releases import Release
-from civicops.assess.package_rows import IMAGE, Rows, stale
+from civicops.assess.package_rows import Groups, Rows, stale
 from civicops.assess.package_rules import NO_WHY, PACKAGE_STATES, Colour, Distribution, PackageState, Why, rules
 from civicops.assess.package_standings import Standings
 from civicops.assess.package_types import FeedUsed, Hit, HostPackages, Kernel, Standing
@@ -34,7 +35,7 @@ __all__ = [
 
 def match(estate: Estate) -> dict[str, HostPackages]:
     """Every host of the estate, by its name; network devices are none. The feeds are asked once for each release."""
-    with estate.index.steady():
+    with uncollected(), estate.index.steady():
         matcher = _Matcher(estate)
         return {name: matcher.host(host) for name, host in estate.hosts.items()}
 
@@ -47,7 +48,8 @@ class _Matcher:
         self._today = estate.today
         self._weights = Weights(estate.index)
         self._standings: dict[tuple[str, str], Standings] = {}
-        self._rows: dict[tuple[str, str, str], Rows] = {}
+        self._rows: dict[tuple[Standings, str], Rows] = {}
+        self._kept: dict[tuple[Rows, Why], dict[tuple[int, ...], Standing]] = {}
 
     def host(self, host: Host) -> HostPackages:
         told, facts = host.told, host.facts
@@ -83,22 +85,24 @@ class _Matcher:
         self, host: Host, facts: Facts, standings: Standings, doubts: tuple[Why, ...], release: tuple[str, str]
     ) -> HostPackages:
         codename = _word(facts, "codename")
-        rows = self._rows.setdefault((*release, codename), Rows(standings.release, codename))
+        if (standings, codename) not in self._rows:
+            self._rows[standings, codename] = Rows(standings.release, codename)
+        rows = self._rows[standings, codename]
         groups = rows.groups(facts.body["packages"], facts)
         restarts, unseen = stale(facts)
-        images: list[Image] = []
-        found = []
         # What makes good news of the whole host doubtful, so that none of its packages is clean.
         doubt = doubts[0] if doubts else NO_WHY
-        for key, members in groups.items():
-            if key.role == IMAGE:
-                images += [(key, member) for member in members]
-                continue
-            units: tuple[str, ...] = ()
-            if restarts:
-                named = [unit for name, _ in members for unit in restarts.get(name, ())]
-                units = tuple(dict.fromkeys(named))
-            found.append(standings.of(key, members, units, doubt))
+        images: list[Image] = []
+        for number in rows.images & groups.keys():
+            images += [(rows.keys[number], rows.members[member]) for member in groups.pop(number)]
+        found = self._stand(rows, groups, standings, doubt)
+        if restarts:
+            found = [
+                standings.of(rows.keys[number], [rows.members[at] for at in groups[number]], units, doubt)
+                if (units := _units(one, restarts))
+                else one
+                for number, one in zip(groups, found, strict=True)
+            ]
         kernel, of_kernel = kernels(standings, images, facts, doubt)
         if of_kernel is not None:
             found.append(of_kernel)
@@ -106,16 +110,28 @@ class _Matcher:
         return HostPackages(
             host.name,
             *release,
-            tuple(sorted(found, key=_order)),
+            tuple(found),
             kernel,
             (*of_release, *doubts, *unseen),
             standings.release.feeds if standings.release else (),
             host.told,
         )
 
+    def _stand(self, rows: Rows, groups: Groups, standings: Standings, doubt: Why) -> list[Standing]:
+        """How each group stands, in their order: mostly as on another host, which is only looked up."""
+        kept = self._kept.setdefault((rows, doubt), {})
+        asked = list(map(tuple, groups.values()))
+        found = list(map(kept.get, asked))
+        for at, number in enumerate(groups) if None in found else ():
+            if found[at] is None:
+                members = [rows.members[member] for member in asked[at]]
+                found[at] = kept[asked[at]] = standings.of(rows.keys[number], members, (), doubt)
+        return [one for one in found if one is not None]
 
-def _order(one: Standing) -> tuple[int, str, str]:
-    return PACKAGE_STATES.index(one.state), one.source, one.version
+
+def _units(one: Standing, restarts: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """What still uses former files of a source's packages."""
+    return tuple(dict.fromkeys(unit for name in one.binaries for unit in restarts.get(name, ())))
 
 
 def _silent(host: Host) -> Why:

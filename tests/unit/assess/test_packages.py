@@ -104,11 +104,6 @@ def test_without_a_feed_that_is_needed_no_host_is_green(tmp_path: Path, feed: st
     assert feed in only(found, "bash").why.text
 
 
-def test_kev_and_epss_do_not_colour() -> None:
-    """A host is green without them: they rank. (They are not among the feeds that any test here imports.)"""
-    assert not {"kev", "epss", "vulnrichment"} & set(Index().status())
-
-
 @pytest.mark.parametrize(("day", "colour"), [("2026-11-22", "good"), ("2026-11-21", "unknown")])
 def test_an_old_feed_is_no_good_news(tmp_path: Path, day: str, colour: str) -> None:
     debian_feeds(tmp_path, {"vim": {CVE: resolved("2")}}, day=day)

@@ -1,0 +1,37 @@
+"""Many hosts' documents at once, in a bounded time and memory."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's collector of cycles, which would look through all documents again and again while more are read:
+    that took two thirds of the time of reading a thousand hosts, and documents have no cycles."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class Shared:
+    """Keeps equal texts of hosts' tables of packages once: a thousand hosts have mostly the same, and took 250 MB."""
+
+    def __init__(self) -> None:
+        self._texts: dict[Any, Any] = {}
+
+    def body(self, body: Any) -> Any:
+        """A document's body with its texts shared; it is changed in place."""
+        table = body.get("packages") if isinstance(body, dict) else None
+        rows = table.get("rows") if isinstance(table, dict) else None
+        if isinstance(table, dict) and isinstance(rows, list):
+            share = self._texts.setdefault
+            table["rows"] = [list(map(share, row, row)) for row in rows]
+        return body
