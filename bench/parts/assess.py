@@ -112,7 +112,7 @@ def _documents() -> Iterator[Document]:
                 f"lib{package}-{package % 7}",
                 f"1.{chance.choice((9, 12, 12, 12, 15))}-1+deb12u{chance.choice((1, 2, 2, 2))}",
                 "amd64",
-                f"source{package // 2}",
+                f"source{package // 2 * 4}",
                 None,
                 "2026-11-23T12:21:58Z",
                 None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -57,20 +57,21 @@ class Rows:
             at = columns.index("origin")
             if min(map(len, rows), default=at + 1) <= at:
                 rows = [[*row, *[None] * (at + 1 - len(row))] for row in rows]
-            told: Iterable[_Row] = map(itemgetter(*places, at), rows)
+            told: Sequence[_Row] = list(map(itemgetter(*places, at), rows))
             if None in map(itemgetter(at), rows):
                 told = self._vouched(told, facts)
         else:
-            told = self._vouched(((*row, None) for row in map(itemgetter(*places), rows)), facts)
+            told = self._vouched([(*row, None) for row in map(itemgetter(*places), rows)], facts)
         found: Groups = defaultdict(list)
-        seen = self._seen
-        for row in told:
-            try:
-                key, member = seen[row]
-            except KeyError:
-                key, member = self._add(row)
+        for key, member in self._numbered(told):
             found[key].append(member)
         return found
+
+    def _numbered(self, rows: Sequence[_Row]) -> list[tuple[int, int]]:
+        try:
+            return list(map(self._seen.__getitem__, rows))
+        except KeyError:  # in the first hosts, and seldom later
+            return [self._seen.get(row) or self._add(row) for row in rows]
 
     def _add(self, row: _Row) -> tuple[int, int]:
         name, version, source, source_version, origin = row
@@ -128,7 +129,7 @@ class Rows:
         series = codename.partition("-")[0]
         return name in distribution.origins and (not series or not self._series or series == self._series)
 
-    def _vouched(self, rows: Iterable[_Row], facts: Facts) -> Iterable[_Row]:
+    def _vouched(self, rows: Sequence[_Row], facts: Facts) -> Sequence[_Row]:
         """Where a host could not tell whence packages come, they are the distribution's if all its sources are, or if
         an update of the distribution waits for them."""
         if self._release is None:
@@ -137,13 +138,13 @@ class Rows:
         sources = facts.rows("package_sources") or []
         enabled = [one for one in sources if one.get("enabled") and one.get("kind") != "deb-src"]
         if enabled and all(isinstance(one.get("origin"), str) and self._own(one["origin"]) for one in enabled):
-            return ((*row[:-1], own) if row[-1] is None else row for row in rows)
+            return [(*row[:-1], own) if row[-1] is None else row for row in rows]
         waiting = {
             one.get("name")
             for one in facts.rows("updates") or ()
             if str(one.get("archive") or "").partition("/")[0] in self._release.distribution.origins
         }
-        return ((*row[:-1], own) if row[-1] is None and row[0] in waiting else row for row in rows)
+        return [(*row[:-1], own) if row[-1] is None and row[0] in waiting else row for row in rows]
 
 
 def stale(facts: Facts) -> tuple[dict[str, tuple[str, ...]], list[Why]]:

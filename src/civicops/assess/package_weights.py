@@ -34,7 +34,9 @@ class Weights:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._kev = index.all_kev()
-        self._missing = ", ".join(name for name in ("kev", "vulnrichment") if name not in index.status())
+        status = index.status()
+        self._missing = ", ".join(name for name in ("kev", "vulnrichment") if name not in status)
+        self._points = "vulnrichment" in status
         self._known: dict[str, _Known | None] = {}
 
     def of(self, hits: Iterable[Hit]) -> Weight:
@@ -65,7 +67,7 @@ class Weights:
         if cve in self._kev:
             ransomware = ", by ransomware too" if self._kev[cve].ransomware else ""
             return _Known(critical, 12.0, f"exploited{ransomware} (CISA KEV, since {self._kev[cve].added})")
-        points = self._index.ssvc(cve)
+        points = self._index.ssvc(cve) if self._points else None
         if points is None:
             return None
         if points.exploitation == "active":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.unit.feeds.samples import osv, osv_lines, put
+import pytest
+from tests.unit.feeds.samples import DATA, osv, osv_lines, put
 
 from civicops.assess.estate import Estate, Host
 from civicops.assess.finding import Told
@@ -24,6 +27,9 @@ SOURCES = ["kind", "uri", "suite", "components", "enabled", "signed_by", "truste
 UPDATES = ["name", "arch", "from", "to", "security", "archive", "source"]
 BUILD = "#1 SMP PREEMPT_DYNAMIC Debian 6.1.140-1 (2025-05-22)"
 Entry = dict[str, Any]
+UNION = DATA / "debian12-union-pairs.tsv.gz"
+DEBSECAN = DATA / "debsecan" / "bookworm"
+needs_union = pytest.mark.skipif(not UNION.is_file(), reason=f"needs {UNION.name} (CIVICOPS_TEST_DATA)")
 
 DISTRO_INFO = {
     "debian": "version,codename,series,created,release,eol,eol-lts,eol-elts\n"
@@ -76,6 +82,22 @@ def write(path: Path, text: str) -> None:
     """Import a feed's text."""
     path.write_text(text)
     put(path)
+
+
+def union() -> dict[str, dict[str, str]]:
+    """Source, CVE and the version of Debian 12 that mends it."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    with gzip.open(UNION, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            source, cve, fixed = line.split()
+            found[source][cve] = fixed
+    return found
+
+
+def import_union(folder: Path, pairs: dict[str, dict[str, str]], day: str = DAY) -> None:
+    """As the tracker tells it."""
+    told = {source: {cve: resolved(fixed) for cve, fixed in one.items()} for source, one in pairs.items()}
+    debian_feeds(folder, told, day=day)
 
 
 def dsa(folder: Path, *records: tuple[str, str, str, tuple[str, ...]]) -> None:

@@ -23,28 +23,16 @@ from civicops.assess.versions import debian_key, rpm_key
 from civicops.state import TownState
 
 HERE = Path(__file__).parent
-UNION = DATA / "debian12-union-pairs.tsv.gz"
-DEBSECAN = DATA / "debsecan" / "bookworm"
 ALMALINUX = DATA / "almalinux-osv-2026-08-21.jsonl.gz"
-needs_union = pytest.mark.skipif(not UNION.is_file(), reason=f"needs {UNION.name} (CIVICOPS_TEST_DATA)")
 needs_almalinux = pytest.mark.skipif(not ALMALINUX.is_file(), reason=f"needs {ALMALINUX.name} (CIVICOPS_TEST_DATA)")
 
 Pairs = set[tuple[str, str]]
+needs_union = make.needs_union
 
 
 @pytest.fixture(autouse=True)
 def _state(state: TownState) -> None:
     pass
-
-
-def union() -> dict[str, dict[str, str]]:
-    """Source, CVE and the version of Debian 12 that mends it."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    with gzip.open(UNION, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            source, cve, fixed = line.split()
-            found[source][cve] = fixed
-    return found
 
 
 def installed(pairs: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -62,12 +50,6 @@ def lowest_fix(issues: dict[str, str]) -> str:
     return min(issues.values(), key=debian_key)
 
 
-def import_union(folder: Path, pairs: dict[str, dict[str, str]]) -> None:
-    """As the tracker tells it."""
-    told = {source: {cve: resolved(fixed) for cve, fixed in one.items()} for source, one in pairs.items()}
-    debian_feeds(folder, told)
-
-
 def host(sources: dict[str, str]) -> dict[str, Any]:
     """A host with one package of each source, of another name."""
     return body(*(row(f"lib-of-{source}", version, source) for source, version in sources.items()))
@@ -80,7 +62,7 @@ def fixable(found: HostPackages) -> Pairs:
 def debsecan_says(sources: dict[str, str]) -> Pairs:
     """What debsecan(1) reports of source packages by its own file: a name's issue concerns a source below the fixed
     version, unless its version is among the others that are mended. Written from the layout of the file."""
-    text = zlib.decompress(DEBSECAN.read_bytes()).decode()
+    text = zlib.decompress(make.DEBSECAN.read_bytes()).decode()
     head, packages, *_ = text.split("\n\n")
     version, *named = head.split("\n")
     assert version == "VERSION 1"
@@ -97,8 +79,8 @@ def debsecan_says(sources: dict[str, str]) -> Pairs:
 
 @needs_union
 def test_the_same_pairs_as_debsecan(tmp_path: Path) -> None:
-    pairs = union()
-    import_union(tmp_path, pairs)
+    pairs = make.union()
+    make.import_union(tmp_path, pairs)
     mixed, lowest = installed(pairs), {source: f"{lowest_fix(one)}~~" for source, one in pairs.items()}
     found = match(make.estate({"mixed": host(mixed), "lowest": host(lowest)}))
     every = {(source, cve) for source, one in pairs.items() for cve in one}
@@ -110,8 +92,8 @@ def test_the_same_pairs_as_debsecan(tmp_path: Path) -> None:
 @needs_union
 @pytest.mark.skipif(shutil.which("debsecan") is None, reason="the command debsecan is not on this machine")
 def test_the_same_pairs_as_the_command_debsecan(tmp_path: Path) -> None:
-    pairs = union()
-    import_union(tmp_path, pairs)
+    pairs = make.union()
+    make.import_union(tmp_path, pairs)
     versions = installed(pairs)
     status = tmp_path / "status"
     stanzas = (
@@ -122,7 +104,7 @@ def test_the_same_pairs_as_the_command_debsecan(tmp_path: Path) -> None:
     status.write_text("\n".join(stanzas))
     folder = tmp_path / "data"
     folder.mkdir()
-    shutil.copy(DEBSECAN, folder / "bookworm")
+    shutil.copy(make.DEBSECAN, folder / "bookworm")
     command = ["debsecan", "--source", folder.as_uri(), "--suite", "bookworm", "--status", str(status)]
     told = subprocess.run(
         [*command, "--format", "simple", "--no-obsolete"], capture_output=True, text=True, check=True, timeout=120
@@ -134,7 +116,7 @@ def test_the_same_pairs_as_the_command_debsecan(tmp_path: Path) -> None:
 @needs_union
 def test_the_kernel_is_where_debsecan_looks_away(tmp_path: Path) -> None:
     """Its data knows `linux` alone, and a signed kernel is of another source: the one difference, which is meant."""
-    pairs = {"linux": union()["linux"]}
+    pairs = {"linux": make.union()["linux"]}
     debian_feeds(tmp_path, {"linux": {cve: resolved(fixed) for cve, fixed in pairs["linux"].items()}})
     signed = row("linux-image-6.1.0-18-amd64", "6.1.76-1", "linux-signed-amd64", source_version="6.1.76+1")
     facts = make.machine(signed, running="6.1.0-18-amd64", build="#1 SMP Debian 6.1.76-1 (2024-02-01)")
