@@ -29,6 +29,9 @@ MATCH_WITHIN, WHOLE_WITHIN, MEMORY = 1.0, 4.0, 400.0
 # As Debian 12's tracker: packages that have had issues, and issues of the release.
 TRACKED, ISSUES = 3000, 36_000
 _NOW = datetime.now(UTC).replace(microsecond=0)
+_ORIGIN = "Debian/bookworm"
+_VM = {"kind": "vm", "by": "kvm"}
+KERNEL_ISSUES = 3000
 _STATES: tuple[dict[str, str], ...] = (
     {"status": "open", "urgency": "not yet assigned"},
     {"status": "open", "urgency": "unimportant"},
@@ -92,6 +95,15 @@ def _feeds(folder: Path) -> None:
         if chance.random() < 0.6:
             state = {"status": "resolved", "urgency": "low", "fixed_version": f"1.{chance.randrange(20)}-1+deb12u2"}
         packages[source][f"CVE-2025-{10000 + issue}"] = {"scope": "local", "releases": {"bookworm": state}}
+    packages["linux"] = {
+        f"CVE-2026-{10000 + issue}": {
+            "scope": "local",
+            "releases": {
+                "bookworm": {"status": "resolved", "urgency": "low", "fixed_version": f"1.{chance.randrange(20, 50)}-1"}
+            },
+        }
+        for issue in range(KERNEL_ISSUES)
+    }
     day = f"{_NOW:%Y-%m-%d}"
     (folder / f"tracker-{day}.json").write_text(json.dumps(packages))
     head = "version,codename,series,created,release,eol,eol-lts\n"
@@ -116,13 +128,22 @@ def _documents() -> Iterator[Document]:
                 None,
                 "2026-11-23T12:21:58Z",
                 None,
-                "Debian/bookworm",
+                _ORIGIN,
             ]
-            for package in sorted(chance.sample(range(1500), PACKAGES))
+            for package in sorted(chance.sample(range(1500), PACKAGES - 3))
         ]
+        rows += [_kernel(release, chance) for release in ("37-amd64", "41-amd64", "45-amd64")]
         packages = {"family": "dpkg", "columns": columns, "rows": rows, "held": [], "broken": []}
         name = f"pc{number:04}"
-        yield _document(name, sample() | {"packages": packages, "host_time": f"{_NOW:%Y-%m-%dT%H:%M:%SZ}"})
+        running = {"running": f"6.1.0-{chance.choice((41, 45))}-amd64", "build": "", "installed": None}
+        identity = sample()["identity"] | {"kernel": running | {"newest_installed": None}, "virtualization": _VM}
+        more = {"packages": packages, "identity": identity, "host_time": f"{_NOW:%Y-%m-%dT%H:%M:%SZ}"}
+        yield _document(name, sample() | more)
+
+
+def _kernel(release: str, chance: random.Random) -> list[Any]:
+    version = f"1.{release[:2]}-{chance.choice((1, 2))}"
+    return [f"linux-image-6.1.0-{release}", version, "amd64", "linux-signed-amd64", f"{version}+b", None, None, _ORIGIN]
 
 
 def _document(host: str, body: dict[str, Any]) -> Document:
@@ -150,7 +171,7 @@ def _section(rounds: list[dict[str, Any]]) -> Section:
         [
             f"{every}, {len(rounds)} times, medians. No two hosts are alike: each has {PACKAGES} of 1,500 binary "
             f"packages, in one of ten versions. Feeds: {ISSUES:,} issues of {TRACKED:,} packages in the layout of "
-            "Debian's tracker.",
+            f"Debian's tracker, {KERNEL_ISSUES:,} more of the kernel; each host has three kernels.",
             "From the ledger on: a new process that imports, reads the newest facts of all hosts, and judges them.",
         ],
         [Table("", ("state", "source packages, all hosts"), [[name, f"{count:,}"] for name, count in states])],

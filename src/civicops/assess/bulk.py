@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -33,5 +33,6 @@ class Shared:
         rows = table.get("rows") if isinstance(table, dict) else None
         if isinstance(table, dict) and isinstance(rows, list):
             share = self._texts.setdefault
-            table["rows"] = [list(map(share, row, row)) for row in rows]
+            with suppress(TypeError):  # rows that are none: the schema of documents allows no such ones
+                table["rows"] = [list(map(share, row, row)) for row in rows]
         return body

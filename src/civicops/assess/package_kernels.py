@@ -1,15 +1,16 @@
 """The kernels of a host: what the running one lacks, and what the next start brings. Old ones that are kept and do not
-run count for nothing."""
+run count for nothing, nor do old headers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from civicops.assess.facts import Facts
 from civicops.assess.package_releases import Release, Verdict
-from civicops.assess.package_rows import Key, Member
+from civicops.assess.package_rows import IMAGE, KEPT, Key, Member
 from civicops.assess.package_rules import NO_WHY, Why
 from civicops.assess.package_standings import Standings, names_of, with_state
 from civicops.assess.package_types import Hit, Kernel, Standing
@@ -20,30 +21,76 @@ from civicops.assess.versions import VersionError
 _BUILD = re.compile(r" Debian (\S{1,100})")
 _ARCHITECTURE = re.compile(r"(.+)\.[a-z0-9_]+(?:\+.+)?", re.ASCII)
 
-Image = tuple[Key, Member]
+_FLAVOUR = re.compile(r"-([a-z].*)")
+
+Package = tuple[Key, Member]
+
+
+class Machine(NamedTuple):
+    """What a host says of the kernel that runs; `own`: it is no container, which runs that of the machine below."""
+
+    running: str
+    build: str
+    own: bool
 
 
 class _Image(NamedTuple):
     """A package that holds a kernel of that release."""
 
     release: str
+    flavour: str
     key: Key
     name: str
     version: str
 
 
-def kernels(standings: Standings, images: Sequence[Image], facts: Facts, doubt: Why) -> tuple[Kernel, Standing | None]:
-    """The kernels, and how they stand: one verdict for all that are installed; None where a host has none."""
-    running, build = facts.get("identity", "kernel", "running"), facts.get("identity", "kernel", "build")
-    own = facts.get("identity", "virtualization", "kind") != "container"
+def machine(facts: Facts) -> Machine:
+    told = [facts.get("identity", "kernel", key) for key in ("running", "build")]
+    running, build = (one if isinstance(one, str) else "" for one in told)
+    return Machine(running, build, facts.get("identity", "virtualization", "kind") != "container")
+
+
+def kernels(
+    standings: Standings, packages: Sequence[Package], host: Machine, doubt: Why
+) -> tuple[Kernel, tuple[Standing, ...]]:
+    """The kernels, and how they stand: one verdict for all that are installed, and one for what is kept with them."""
+    kernel, standing = _kernels(standings, [one for one in packages if one[0].role == IMAGE], host, doubt)
+    kept: dict[str, list[Package]] = {}
+    for one in packages:
+        if one[0].role == KEPT:
+            kept.setdefault(one[0].source, []).append(one)
+    of_kept = [_kept(standings, every, doubt) for every in kept.values()]
+    return kernel, (*of_kept, *([standing] if standing else ()))
+
+
+def _kept(standings: Standings, packages: Sequence[Package], doubt: Why) -> Standing:
+    """By the newest one."""
+    newest = packages[0][0]
+    for key, _ in packages:
+        try:
+            if standings.release is not None and standings.release.older(newest.version, key.version):
+                newest = key
+        except VersionError:
+            newest = key
+            break
+    of_newest = [member for key, member in packages if key == newest]
+    return replace(standings.of(newest, of_newest, (), doubt), binaries=names_of(one for _, one in packages))
+
+
+def _kernels(
+    standings: Standings, images: Sequence[Package], host: Machine, doubt: Why
+) -> tuple[Kernel, Standing | None]:
+    """None where a host has none."""
+    running, build, own = host.running or None, host.build, host.own
     release = standings.release
     if release is None:
         return Kernel(running, None, None, None, own), None
     every = _images(release, images)
-    bare_running = _bare(release, str(running or ""))
+    bare_running = _bare(release, host.running)
     current = [one for one in every if one.release == bare_running]
-    newest = _newest(release, [one for one in every if not current or one.key.source == current[0].key.source])
-    built = _BUILD.search(str(build or "")) if release.distribution.family == "dpkg" else None
+    alike = {(one.key.source, one.flavour) for one in current}
+    newest = _newest(release, [one for one in every if not alike or (one.key.source, one.flavour) in alike])
+    built = _BUILD.search(build) if release.distribution.family == "dpkg" else None
     version = built[1] if built else current[0].version if current else None
     kernel = Kernel(running, version, newest.release if newest else None, newest.version if newest else None, own)
     if newest is None:
@@ -58,15 +105,18 @@ def kernels(standings: Standings, images: Sequence[Image], facts: Facts, doubt: 
         return kernel, with_state(bare, "not_assessed", Why("no-version", str(error)))
 
 
-def _images(release: Release, images: Sequence[Image]) -> list[_Image]:
+def _images(release: Release, images: Sequence[Package]) -> list[_Image]:
     """Those that can be started: not the packages that only draw in the newest."""
     if release.distribution.family == "rpm":
-        return [_Image(version.partition(":")[2] or version, key, name, version) for key, (name, version) in images]
+        return [
+            _Image(version.partition(":")[2] or version, name, key, name, version) for key, (name, version) in images
+        ]
     found = []
     for key, (name, version) in images:
         match = release.distribution.kernels.image.fullmatch(name)
         if match and match[1][:1].isdecimal():
-            found.append(_Image(match[1], key, name, version))
+            flavour = _FLAVOUR.search(match[1])
+            found.append(_Image(match[1], flavour[1] if flavour else "", key, name, version))
     return found
 
 
@@ -112,7 +162,7 @@ def _restart(kernel: Kernel, waiting: tuple[Hit, ...]) -> tuple[str, ...]:
     return (f"kernel {brief(kernel.running)}",) if waiting else ()
 
 
-def _without_package(kernel: Kernel, images: Sequence[Image]) -> Standing | None:
+def _without_package(kernel: Kernel, images: Sequence[Package]) -> Standing | None:
     """A host that starts a kernel of its own, which none of its packages has brought."""
     if not kernel.own:
         return _of_container(images)
@@ -122,7 +172,7 @@ def _without_package(kernel: Kernel, images: Sequence[Image]) -> Standing | None
     return Standing("linux", str(kernel.running or ""), names, "not_assessed", Why("kernel-unknown", text), kernel=True)
 
 
-def _of_container(images: Sequence[Image]) -> Standing | None:
+def _of_container(images: Sequence[Package]) -> Standing | None:
     if not images:
         return None
     key, _ = images[0]

@@ -67,7 +67,7 @@ class Release:
             *self._end(ends if distribution.ends else _end_of(life)),
         )
         """Why no package can be called clean; empty where nothing stands against it."""
-        self._support = index.support(release) if distribution.id == "debian" else []
+        self._support = index.support(release) if distribution.brings("support") else []
 
     def _trouble(self, need: Need, feed: Feed | None, known: frozenset[str], today: date) -> Why | None:
         """Why a feed is not good enough."""
@@ -93,6 +93,10 @@ class Release:
     def own(self) -> str:
         """What the distribution's own archives are called for certain."""
         return min(self.distribution.origins)
+
+    def knows(self, name: str) -> bool:
+        """Whether any feed has an advisory on a package."""
+        return name in self._advisories or bool(self._ranges.get(name))
 
     def support(self, source: str) -> tuple[str, str]:
         """Why a package's support has ended, and what limits it; empty where neither is so.

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from civicops.assess.facts import Facts
 from civicops.assess.package_releases import Release
-from civicops.assess.package_rules import NO_WHY, Why
+from civicops.assess.package_rules import NO_WHY, Kernels, Why
 from civicops.assess.recovery_known import brief
 
-PLAIN, HEADERS, IMAGE = range(3)
-"""A package; one of a kernel's source without code that runs; a kernel to be started."""
+PLAIN, HEADERS, KEPT, IMAGE = range(4)
+"""A package; one of a kernel's source without code that runs; such a one of which old ones stay; a kernel."""
 _COLUMNS = ("name", "version", "source", "source_version")
 
 Member = tuple[str, str]
@@ -43,8 +43,8 @@ class Rows:
         self._series = (release.series if release else "") or codename
         self.keys: list[Key] = []
         self.members: list[Member] = []
-        self.images: set[int] = set()
-        """The numbers of keys of kernels."""
+        self.of_kernels: set[int] = set()
+        """The numbers of keys of which several versions are there at once: kernels, and what comes with each."""
         self._seen: dict[_Row, tuple[int, int]] = {}
         self._numbers: dict[Key, int] = {}
         self._kinds: dict[Any, Why] = {}
@@ -82,17 +82,20 @@ class Rows:
             kernels = self._release.distribution.kernels
             tracked = kernels.tracked(source)
             if kernels.source.fullmatch(tracked):
-                if kernels.image.fullmatch(name) and not name.endswith(("-dbg", "-dbgsym")):
+                role = _role(kernels, name)
+                if role in (KEPT, IMAGE) and origin == "" and self._release.knows(tracked):
+                    # Another kernel is another package, and no archive keeps the former ones.
+                    origin = self._release.own
+                if source != tracked and role != PLAIN:
                     # A signed kernel's source counts its own builds (6.1.140+1); its packages have the kernel's.
-                    role, source, source_version = IMAGE, tracked, version
-                elif kernels.headers.fullmatch(name):
-                    role = HEADERS
+                    source_version = version
+                source = tracked if role != PLAIN else source
         key = Key(source, source_version, self._kind(version, source_version, origin), role)
         number = self._numbers.setdefault(key, len(self.keys))
         if number == len(self.keys):
             self.keys.append(key)
-        if role == IMAGE:
-            self.images.add(number)
+        if role in (KEPT, IMAGE):
+            self.of_kernels.add(number)
         self.members.append((name, version))
         self._seen[row] = number, len(self.members) - 1
         return self._seen[row]
@@ -142,9 +145,18 @@ class Rows:
         waiting = {
             one.get("name")
             for one in facts.rows("updates") or ()
-            if str(one.get("archive") or "").partition("/")[0] in self._release.distribution.origins
+            if str(one.get("archive") or "").partition("/")[0] in self._release.distribution.labels
         }
         return [(*row[:-1], own) if row[-1] is None and row[0] in waiting else row for row in rows]
+
+
+def _role(kernels: Kernels, name: str) -> int:
+    """What a package of a kernel's source is."""
+    if kernels.kept.fullmatch(name):
+        return KEPT
+    if kernels.headers.fullmatch(name):
+        return HEADERS
+    return IMAGE if kernels.image.fullmatch(name) else PLAIN
 
 
 def stale(facts: Facts) -> tuple[dict[str, tuple[str, ...]], list[Why]]:

@@ -48,6 +48,7 @@ class Kernels:
     source: re.Pattern[str]
     image: re.Pattern[str]
     headers: re.Pattern[str]
+    kept: re.Pattern[str]
     signed: re.Pattern[str] | None = None
     signed_as: str = ""
     """What a signed kernel's source stems from: it has a source package of its own, of which no feed speaks."""
@@ -66,6 +67,8 @@ class Distribution:
     name: str
     family: Family
     origins: frozenset[str]
+    labels: frozenset[str]
+    """What an update's archive is called: an origin, or apt's label."""
     by_source: bool
     by_binary: bool
     major: bool
@@ -80,10 +83,9 @@ class Distribution:
     """Builds of which no feed of a release speaks, by a piece of their version."""
     kernels: Kernels
 
-    @property
-    def knows_unfixed(self) -> bool:
-        """Whether any feed that it needs tells of issues without a fix."""
-        return any("unfixed" in need.brings for need in self.needs if need.needed)
+    def brings(self, what: Brings) -> bool:
+        """Whether any feed that it needs tells of that."""
+        return any(what in need.brings for need in self.needs if need.needed)
 
     def release(self, version: str) -> str:
         """The release's name in the feeds, by os-release's VERSION_ID."""
@@ -117,6 +119,7 @@ def _distribution(name: str, data: dict[str, Any], table: dict[str, Any]) -> Dis
         name=data["name"],
         family=data["family"],
         origins=frozenset(data["origins"]),
+        labels=frozenset([*data["origins"], *data.get("labels", ())]),
         by_source="source" in data["names"],
         by_binary="binary" in data["names"],
         major=data["release"] == "major",
@@ -134,6 +137,7 @@ def _kernels(of_family: dict[str, str], own: dict[str, str]) -> Kernels:
         source=re.compile(of_family["source"]),
         image=re.compile(of_family["image"]),
         headers=re.compile(of_family["headers"]),
+        kept=re.compile(of_family["kept"]),
         signed=re.compile(own["signed"]) if own else None,
         signed_as=own.get("as", ""),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from civicops.assess.package_releases import Release, Verdict
-from civicops.assess.package_rows import HEADERS, Key, Member
+from civicops.assess.package_rows import HEADERS, KEPT, Key, Member
 from civicops.assess.package_rules import NO_WHY, PackageState, Why
 from civicops.assess.package_types import Hit, Standing
 from civicops.assess.package_weights import Weights, issues
@@ -34,7 +34,7 @@ class Standings:
         return replace(self._kept[asked], binaries=names_of(members))
 
     def _judge(self, key: Key, members: Sequence[Member], restart: tuple[str, ...], doubt: Why) -> Standing:
-        bare = Standing(key.source, key.version, names_of(members), "not_assessed", headers=key.role == HEADERS)
+        bare = Standing(key.source, key.version, names_of(members), "not_assessed", headers=key.role in (HEADERS, KEPT))
         if self.release is None:
             return with_state(bare, "not_assessed", self.why)
         if key.kind.code:
@@ -119,7 +119,7 @@ class Standings:
             return release.doubts[0]
         if doubt.code:
             return doubt
-        if not release.distribution.knows_unfixed:
+        if not release.distribution.brings("unfixed"):
             text = f"{release.distribution.name}'s advisories tell of fixed issues alone: what is open is not known"
             return Why("fixed-alone", text)
         return NO_WHY

@@ -6,10 +6,12 @@ that of docs/assess-packages.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from civicops.assess.bulk import uncollected
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
-from civicops.assess.package_kernels import Image, kernels
+from civicops.assess.package_kernels import Machine, kernels, machine
 from civicops.assess.package_releases import Release
 from civicops.assess.package_rows import Groups, Rows, stale
 from civicops.assess.package_rules import NO_WHY, PACKAGE_STATES, Colour, Distribution, PackageState, Why, rules
@@ -49,6 +51,9 @@ class _Matcher:
         self._weights = Weights(estate.index)
         self._standings: dict[tuple[str, str], Standings] = {}
         self._rows: dict[tuple[Standings, str], Rows] = {}
+        self._kernels: dict[
+            tuple[Rows, tuple[tuple[int, int], ...], Machine, Why], tuple[Kernel, tuple[Standing, ...]]
+        ] = {}
         self._kept: dict[tuple[Rows, Why], dict[tuple[int, ...], Standing]] = {}
 
     def host(self, host: Host) -> HostPackages:
@@ -60,7 +65,7 @@ class _Matcher:
         name = distribution.release(version) if distribution else version
         table = facts.get("packages")
         if not isinstance(table, dict):
-            reason = facts.why_unread("packages") or "the host did not tell them"
+            reason = next(_unread(facts), "the host did not tell them")
             why = Why("packages-unread", f"its packages are not known: {brief(reason)}")
             return HostPackages(host.name, os_id, name, why=(why,), told=told)
         standings = self._of(distribution, os_id, name, str(table.get("family")))
@@ -92,9 +97,9 @@ class _Matcher:
         restarts, unseen = stale(facts)
         # What makes good news of the whole host doubtful, so that none of its packages is clean.
         doubt = doubts[0] if doubts else NO_WHY
-        images: list[Image] = []
-        for number in rows.images & groups.keys():
-            images += [(rows.keys[number], rows.members[member]) for member in groups.pop(number)]
+        of_kernels = sorted(
+            (number, member) for number in rows.of_kernels & groups.keys() for member in groups.pop(number)
+        )
         found = self._stand(rows, groups, standings, doubt)
         if restarts:
             found = [
@@ -103,14 +108,16 @@ class _Matcher:
                 else one
                 for number, one in zip(groups, found, strict=True)
             ]
-        kernel, of_kernel = kernels(standings, images, facts, doubt)
-        if of_kernel is not None:
-            found.append(of_kernel)
+        alike = (rows, tuple(of_kernels), machine(facts), doubt)
+        if alike not in self._kernels:
+            packages = [(rows.keys[number], rows.members[member]) for number, member in of_kernels]
+            self._kernels[alike] = kernels(standings, packages, alike[2], doubt)
+        kernel, more = self._kernels[alike]
         of_release = standings.release.doubts if standings.release else (standings.why,)
         return HostPackages(
             host.name,
             *release,
-            tuple(found),
+            (*found, *more),
             kernel,
             (*of_release, *doubts, *unseen),
             standings.release.feeds if standings.release else (),
@@ -146,14 +153,17 @@ def _word(facts: Facts, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _unread(facts: Facts) -> Iterator[object]:
+    """Why the table of packages was not read, or not whole; what is below it are columns."""
+    return (one.get("reason") for one in facts.body.get("unread") or () if one.get("item") == "packages")
+
+
 def _doubts(facts: Facts, old: bool, table: dict[str, object]) -> tuple[Why, ...]:
     """Why nothing of a host may be called clean: its facts are too old, or its list of packages is not whole."""
     found = []
     if old:
         found.append(Why("facts-old", f"its packages are known as of {facts.collected_at[:10]}, which is too long ago"))
-    cut = [one for one in facts.body.get("unread") or () if one.get("item") == "packages"]
-    if cut:
-        found.append(Why("packages-cut", f"not all of its packages are known: {brief(cut[0].get('reason'))}"))
+    found += [Why("packages-cut", f"not all of its packages are known: {brief(reason)}") for reason in _unread(facts)]
     if not table.get("rows"):
         found.append(Why("packages-unread", "it names no package at all"))
     return tuple(found)

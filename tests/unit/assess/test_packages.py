@@ -180,7 +180,7 @@ def test_unknown_origin_counts_if_all_sources_are_debians_or_an_update_waits(tmp
     for other in ("Docker/bookworm", None):
         found = judged(body(packages=old_table, package_sources=sources | {"rows": [*debians, source(other)]}))
         assert only(found, "nginx").why.code == "unclear-origin"
-    updates = {
+    updates: dict[str, Any] = {
         "columns": make.UPDATES,
         "rows": [["nginx", "amd64", "1", "2", True, "Debian/oldstable-security", None]],
         "count": 1,
@@ -188,8 +188,10 @@ def test_unknown_origin_counts_if_all_sources_are_debians_or_an_update_waits(tmp
         "lists_checked_at": None,
         "caveats": [],
     }
-    found = judged(body(packages=old_table, updates=updates))
-    assert (only(found, "nginx").state, only(found, "bash").why.code) == ("fixable", "unclear-origin")
+    for archive in ("Debian/oldstable-security", "Debian-Security/oldstable-security"):
+        updates["rows"][0][5] = archive
+        found = judged(body(packages=old_table, updates=updates))
+        assert (only(found, "nginx").state, only(found, "bash").why.code) == ("fixable", "unclear-origin")
 
 
 def test_backports_and_versions_that_are_none(tmp_path: Path) -> None:
@@ -316,6 +318,41 @@ def test_headers_of_the_kernel_do_not_flood(tmp_path: Path) -> None:
     assert sorted(states) == [(False, "clean"), (True, "restart")]
 
 
+def gone(package: list[Any]) -> list[Any]:
+    """The same, which no archive has any more."""
+    return [*package[:7], ""]
+
+
+def test_kernels_that_no_archive_has_any_more_are_still_debians(tmp_path: Path) -> None:
+    debian_feeds(tmp_path, KERNEL)
+    found = judged(machine(gone(OLD), NEWEST, running="6.1.0-18-amd64", build=OLD_BUILD))
+    assert (only(found, "linux").state, only(found, "linux").cves) == ("restart", (CVE, OTHER))
+    own = row("linux-image-6.6.87-custom", "6.6.87-1", "linux-upstream", "")
+    found = judged(machine(own, running="6.6.87-custom", build="#1 SMP"))
+    assert [one.why.code for one in found.standings] == ["foreign"], "one that somebody has built is not"
+
+
+def test_the_running_flavour_counts(tmp_path: Path) -> None:
+    debian_feeds(tmp_path, KERNEL)
+    cloud = image("6.1.0-41-cloud-amd64", "6.1.158-1")
+    one = only(judged(machine(NEW, cloud)), "linux")
+    assert (one.state, one.version) == ("fixable", "6.1.140-1"), "there is no newer one of the flavour that runs"
+    one = only(judged(machine(NEW, cloud, running="6.1.0-41-cloud-amd64", build="#1 Debian 6.1.158-1")), "linux")
+    assert one.state == "clean"
+
+
+def test_headers_of_former_kernels_count_for_nothing(tmp_path: Path) -> None:
+    debian_feeds(tmp_path, KERNEL)
+    former = gone(row("linux-headers-6.1.0-18-amd64", "6.1.76-1", "linux"))
+    newest = row("linux-headers-6.1.0-41-amd64", "6.1.158-1", "linux")
+    meta = row("linux-headers-amd64", "6.1.158-1", "linux-signed-amd64", source_version="6.1.158+1")
+    found = judged(body(former, newest, meta, row("linux-image-6.1.0-18-amd64-dbg", "6.1.76-1", "linux")))
+    assert {one.state for one in found.standings} == {"clean"}
+    found = judged(body(former, row("linux-headers-6.1.0-37-amd64", "6.1.140-1", "linux")))
+    (one,) = found.standings
+    assert (one.state, one.cves, one.headers, len(one.binaries)) == ("fixable", (OTHER,), True, 2)
+
+
 def test_a_foreign_kernel(tmp_path: Path) -> None:
     debian_feeds(tmp_path, KERNEL)
     foreign = row("linux-image-6.12.9+bpo-amd64", "6.12.9-1~bpo12+1", "linux-signed-amd64")
@@ -339,6 +376,8 @@ def test_ubuntu_knows_open_issues_and_its_own_kernels(tmp_path: Path) -> None:
         row("linux-image-6.8.0-31-generic", "6.8.0-31.31", "linux-signed"),
         row("linux-image-6.8.0-40-generic", "6.8.0-40.40", "linux-signed"),
         row("linux-image-generic", "6.8.0-40.40", "linux-meta"),
+        row("linux-modules-6.8.0-31-generic", "6.8.0-31.31", "linux"),
+        row("linux-modules-extra-6.8.0-40-generic", "6.8.0-40.40", "linux"),
     ]
     for one in rows:
         one[7] = "Ubuntu/noble"
