@@ -11,6 +11,7 @@ from typing import Any
 from civicops.assess.facts import Facts
 from civicops.assess.hardening import read_hardening
 from civicops.assess.standing import OWN
+from civicops.feeds.store import Index
 from civicops.ledger.store import Anchor, Entry, Ledger
 from civicops.report.backups import Backups, read_backups
 from civicops.report.devices import Devices, read_devices
@@ -139,6 +140,7 @@ def collect(
     systems: tuple[System, ...] = (),
     groups: Mapping[str, Collection[str]] | None = None,
     state: TownState | None = None,
+    index: Index | None = None,
 ) -> TownReport:
     """Read what a report shows. `moment` is the report's own time; it decides what has ended or ends soon. `systems`
     are the town's, and `groups` Ansible's variable of that name, which says where their hosts are. Changes of network
@@ -194,7 +196,7 @@ def collect(
         hardening=hardening,
         backups=backups,
         recovery=recovery_told(ledger, there, told, moment, systems=systems, groups=groups),
-        devices=read_devices(ledger, state, moment),
+        devices=read_devices(ledger, state, moment, index or Index()),
         anchor=ledger.anchor(),
     )
 

@@ -1,0 +1,1 @@
+"""Findings beyond CVEs, a file each."""
