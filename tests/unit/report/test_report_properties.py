@@ -167,7 +167,7 @@ def check_report(ledger: Ledger, moment: datetime) -> TownReport:
     return report
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=bodies(SCHEMAS["host-facts"]))
 def test_what_the_schema_lets_in_never_breaks_a_report(ledger: Ledger, body: dict[str, Any]) -> None:
     moment = datetime.now(UTC)
@@ -177,7 +177,7 @@ def test_what_the_schema_lets_in_never_breaks_a_report(ledger: Ledger, body: dic
         assert report.missed
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(status=bodies(SCHEMAS["backup-status"]), drill=bodies(SCHEMAS["drill"]), facts=bodies(SCHEMAS["host-facts"]))
 def test_nor_do_backups_and_drills(
     ledger: Ledger, status: dict[str, Any], drill: dict[str, Any], facts: dict[str, Any]
