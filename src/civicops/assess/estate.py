@@ -14,6 +14,8 @@ from civicops.feeds.store import Index
 from civicops.ledger.store import Entry, Ledger
 from civicops.moments import moment as moment_of
 from civicops.town.model import Department, System, Town
+from civicops.town.problems import TownFileError
+from civicops.town.warranty import NAME, Warranties, load_warranties
 
 FACTS_STALE = timedelta(days=35)
 """How old a host's facts may be to be good news: a checkup a month, and some days."""
@@ -52,6 +54,10 @@ class Estate:
     """None where a report is made without a town file; nothing then is known of departments and systems."""
     groups: Mapping[str, Collection[str]] | None = None
     """Ansible's variable of that name; None where the inventory could not be read."""
+    warranties: Warranties | None = None
+    """The town's list of warranties; None where it has none, or none that can be used."""
+    warranty_fault: str = ""
+    """Why the list that is there can't be used."""
 
     @property
     def today(self) -> date:
@@ -101,7 +107,20 @@ def read_estate(
         if name not in network
     }
     there = {name: one for name, one in network.items() if not outcomes or name in outcomes}
-    return Estate(moment, hosts, index or Index(), there, town, groups)
+    return Estate(moment, hosts, index or Index(), there, town, groups, *_warranties(town))
+
+
+def _warranties(town: Town | None) -> tuple[Warranties | None, str]:
+    """The list that lies beside the town's inventory, and why it can't be used."""
+    if town is None:
+        return None, ""
+    try:
+        return load_warranties(town.directory), ""
+    except LookupError:  # a town that was read from no file
+        return None, ""
+    except TownFileError as error:
+        many = f"{len(error.problems)} mistakes" if len(error.problems) > 1 else "a mistake"
+        return None, f"{NAME} has {many}: civicops town check tells"
 
 
 def _read(

@@ -93,11 +93,13 @@ def _load(name: str, directory: Path | None, inventories: Path | None = None) ->
     from civicops.calendar import load_calendar
     from civicops.town import TownFileError, load_town, town_dir
     from civicops.town.waivers import load_waivers
+    from civicops.town.warranty import load_warranties
 
     try:
         town = load_town(directory or town_dir(name, inventories))
         load_calendar(town)  # reads the calendar files that its freezes name
         load_waivers(town.directory)
+        load_warranties(town.directory)
         return _Looked(name, town, ())
     except TownFileError as error:
         return _Looked(name, None, error.problems)
