@@ -9,7 +9,8 @@ from civicops.assess.host_finding import Said
 from civicops.assess.recovery_access import PASSWORDS
 from civicops.assess.recovery_known import brief
 
-_NO_SERVER = "sshd is not installed"
+NO_SERVER = "sshd is not installed"
+"""How host-facts say that there is no SSH server."""
 # The methods for which a password is enough, by their names in AuthenticationMethods.
 _WEAK = frozenset({"password", "keyboard-interactive", "none", "any"})
 
@@ -19,7 +20,7 @@ def takes_passwords(facts: Facts) -> Said:
     settings = facts.get("ssh", "settings")
     if not isinstance(settings, Mapping):
         why = facts.why_unread("ssh.settings") or facts.why_unread("ssh") or "the host did not tell"
-        if why == _NO_SERVER:
+        if why == NO_SERVER:
             return Said("fine", "it has no SSH server")
         return Said("unknown", f"whether it takes passwords over SSH is not known: {brief(why)}")
     taken = [word for key, word in PASSWORDS.items() if settings.get(key) == "yes"]

@@ -20,6 +20,8 @@ SOCKETS = ["proto", "address", "port", "scope", "process", "pid", "user", "unit"
 PACKAGES = ["name", "version", "arch", "source", "source_version", "installed_at", "last_used", "origin"]
 SOURCES = ["kind", "uri", "suite", "components", "enabled", "signed_by", "trusted", "security", "fetched_at"]
 SOURCES += ["released_at", "valid_until", "file"]
+SECURITY = ["deb", "http://security.debian.org", "bookworm-security", ["main"], True, None, False, True, NEW, NEW]
+SECURITY += ["2026-12-06T00:00:00Z", "sources.list"]
 FACTS: dict[str, Any] = {
     "host_time": "2026-11-30T11:59:58Z",
     "seen_as_root": True,
@@ -44,7 +46,7 @@ FACTS: dict[str, Any] = {
         "columns": ["mount", "device", "type", "options"],
         "rows": [["/", "/dev/sda1", "ext4", "rw,relatime,errors=remount-ro"]],
     },
-    "sockets": {"columns": SOCKETS, "rows": [["tcp", "0.0.0.0", 22, "all", "sshd", 700, "root", "ssh.service"]]},
+    "sockets": {"columns": SOCKETS, "rows": [["tcp", "::", 22, "all", "sshd", 700, "root", "ssh.service"]]},
     "packages": {
         "family": "dpkg",
         "columns": PACKAGES,
@@ -54,8 +56,7 @@ FACTS: dict[str, Any] = {
         "family": "dpkg",
         "columns": SOURCES,
         "rows": [
-            ["deb", "http://security.debian.org", "bookworm-security", ["main"], True, None, False, True, NEW, NEW]
-            + ["2026-12-06T00:00:00Z", "sources.list"]
+            SECURITY,
         ],
         "security_source": True,
         "security_source_why": "bookworm-security is configured and its lists are there",
@@ -118,7 +119,9 @@ def rows(columns: list[str], *found: list[Any], **more: Any) -> dict[str, Any]:
     return {"columns": columns, "rows": [row + [None] * (len(columns) - len(row)) for row in found]} | more
 
 
-def host(body: dict[str, Any] | None, name: str = "web1", *, age: timedelta = timedelta(seconds=2), **more: Any) -> Host:
+def host(
+    body: dict[str, Any] | None, name: str = "web1", *, age: timedelta = timedelta(seconds=2), **more: Any
+) -> Host:
     told = Told(body, NOW - age, age > FACTS_STALE) if body is not None else None
     return Host(name, told, **more)
 

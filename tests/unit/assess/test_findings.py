@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.assess.estates import NOW, estate, facts, host
 from tests.unit.backups import CONFIG
-from tests.unit.schema_bodies import MARKUP, STEERING, SCHEMAS, bodies
+from tests.unit.schema_bodies import MARKUP, SCHEMAS, STEERING, bodies
 
 from civicops.assess.catalogue import SEVERITIES
 from civicops.assess.devices import device
@@ -22,6 +22,7 @@ from civicops.assess.findings import findings, look
 from civicops.assess.host_finding import HostFinding, unread
 from civicops.ledger.bounds import out_of_bounds
 from civicops.ledger.documents import check_body
+from civicops.text import printable
 
 HOST_FINDINGS = [one for one in findings() if isinstance(one, HostFinding)]
 FRAMEWORK = re.compile(r"CIS v8 [0-9]+\.[0-9]+|(NIST 800-53|CJIS) [A-Z]{2}-[0-9]+(\([0-9]+\))?")
@@ -70,7 +71,10 @@ def test_what_is_worst_comes_first() -> None:
 
 
 def test_what_was_fine_is_not_known_any_more_once_it_is_old_and_what_was_bad_stays() -> None:
-    telnet = {"columns": list(facts()["sockets"]["columns"]), "rows": [["tcp", "::", 23, "all", None, None, "root", None]]}
+    telnet = {
+        "columns": list(facts()["sockets"]["columns"]),
+        "rows": [["tcp", "::", 23, "all", None, None, "root", None]],
+    }
     told = look(estate(host(facts({"sockets": telnet}), age=timedelta(days=36))))
     assert {one.state for one in told} == {"found", "unknown"}
     assert "exposed-telnet" in {one.id for one in told if one.state == "found"}
@@ -102,7 +106,7 @@ def holey(body: dict[str, Any], gone: frozenset[str]) -> dict[str, Any]:
 KEYS = [key for key in facts() if key not in ("host_time", "unread", "seen_as_root")]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=bodies(SCHEMAS["host-facts"]), gone=st.frozensets(st.sampled_from(KEYS), max_size=4))
 def test_whatever_the_schema_lets_in_every_finding_says_something_and_nothing_unseen_is_fine(
     body: dict[str, Any], gone: frozenset[str]
@@ -119,14 +123,44 @@ def test_whatever_the_schema_lets_in_every_finding_says_something_and_nothing_un
             assert all(one.state != "fine" for one in said), finding.id
     for one in told:
         assert one.state in STATES and one.severity in SEVERITIES
-        assert len(one.evidence) <= 700 and one.evidence.isprintable(), one
+        assert one.evidence == printable(one.evidence, 700), one
 
 
-def test_devices_have_their_own_and_hostile_reasons_stay_text() -> None:
-    unknown = CONFIG | {"signs": dict.fromkeys(CONFIG["signs"]), "unsaved": None, "outcome": "refused"}
-    bad = unknown | {"reason": f"{STEERING}{MARKUP}"[:500], "whole_at": None, "sha256": None, "commit": None}
-    there = {"sw1": device("sw1", Told(bad, NOW), None, NOW)}
+SIGNS = {"telnet": True, "http": True, "https": True, "default_community": True, "time": False, "log": False}
+OFTEN = {"device-telnet", "device-http", "device-default-community", "device-no-time", "device-no-log"}
+NAMES = OFTEN | {"device-unsaved", "device-no-backup"}
+
+
+def of_device(age: timedelta = timedelta(hours=1), **changed: Any) -> dict[str, tuple[str, str]]:
+    body = CONFIG | changed
+    check_body("device-config", 1, body)
+    there = {"sw1": device("sw1", Told(body, NOW - age), None, NOW)}
     told = look(estate(devices=there))
     assert {(one.kind, one.about) for one in told} == {("device", "sw1")}
-    assert {one.id for one in told if one.state == "found"} == {"device-no-backup"}
-    assert all(one.evidence.isprintable() for one in told)
+    return {one.id: (one.state, one.evidence) for one in told}
+
+
+def test_network_devices_have_a_finding_for_each_sign() -> None:
+    good = {"telnet": False, "http": False, "https": True, "default_community": False, "time": True, "log": True}
+    assert {name: state for name, (state, _) in of_device(signs=good).items()} == dict.fromkeys(NAMES, "fine")
+    bad = of_device(signs=SIGNS, unsaved=True)
+    assert {name for name, (state, _) in bad.items() if state == "found"} == NAMES - {"device-no-backup"}
+    over_telnet = of_device(signs=good, transport="telnet")
+    assert {name for name, (state, _) in over_telnet.items() if state == "found"} == {"device-telnet"}
+
+
+def test_what_a_device_does_not_tell_is_not_known_and_hostile_reasons_stay_text() -> None:
+    untold = {"signs": dict.fromkeys(CONFIG["signs"]), "unsaved": None}
+    told = of_device(**untold)
+    assert {name for name, (state, _) in told.items() if state == "unknown"} == NAMES - {"device-no-backup"}
+    reason = f"{MARKUP}{STEERING[:40]}"[:500]
+    refused = of_device(**untold, outcome="refused", reason=reason, whole_at=None, sha256=None, commit=None)
+    assert refused["device-no-backup"][0] == "found"
+    assert "its configuration was refused" in refused["device-telnet"][1]
+    assert all(text == printable(text, 700) for _, text in refused.values())
+
+
+def test_a_devices_good_news_grows_old_and_its_bad_news_stays() -> None:
+    old = of_device(timedelta(days=36), signs=SIGNS, unsaved=False)
+    assert {name for name, (state, _) in old.items() if state == "found"} >= OFTEN
+    assert old["device-unsaved"][0] == "unknown"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
 from civicops.assess.host_finding import HostFinding, Said
-from civicops.assess.ssh_logins import takes_passwords
+from civicops.assess.ssh_logins import NO_SERVER, takes_passwords
 
 
 class SshPassword(HostFinding):
@@ -21,6 +21,10 @@ class SshPassword(HostFinding):
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
         yield takes_passwords(facts)
+
+    def matters(self, item: str, reason: str) -> bool:
+        """Without an SSH server there are no settings to read."""
+        return reason != NO_SERVER
 
 
 FINDING = SshPassword()

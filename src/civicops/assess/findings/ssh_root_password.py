@@ -9,7 +9,7 @@ from civicops.assess.facts import Facts
 from civicops.assess.host_finding import HostFinding, Said
 from civicops.assess.measures import password_state
 from civicops.assess.recovery_known import brief
-from civicops.assess.ssh_logins import root_is_left_out, takes_passwords
+from civicops.assess.ssh_logins import NO_SERVER, root_is_left_out, takes_passwords
 
 
 class SshRootPassword(HostFinding):
@@ -45,6 +45,10 @@ class SshRootPassword(HostFinding):
         if users and password_state(users[0]) in ("none", "locked"):
             return Said("found", f"{how}, from root too; root has no usable password now", "medium")
         return Said("found", f"{how}, from root too")
+
+    def matters(self, item: str, reason: str) -> bool:
+        """Without an SSH server there are no settings to read."""
+        return reason != NO_SERVER
 
 
 FINDING = SshRootPassword()
