@@ -483,6 +483,7 @@ def test_lists_that_have_run_out_or_are_not_there() -> None:
 
 def packages(*found: list[Any]) -> dict[str, Any]:
     columns = ["name", "version", "arch", "source", "source_version", "installed_at", "last_used", "origin"]
+    found += (["dpkg", None, "Debian/bookworm"],)
     made = [[name, "1", "amd64", None, None, None, used, origin] for name, used, origin in found]
     return {"packages": rows(columns, *made, family="dpkg")}
 
@@ -503,6 +504,12 @@ def packages(*found: list[Any]) -> dict[str, Any]:
 )
 def test_software(finding: str, found: list[list[Any]], state: str) -> None:
     assert of(packages(*found), finding).state == state
+
+
+def test_where_not_even_one_package_is_the_distributions_the_name_that_we_know_is_wrong() -> None:
+    change = packages(["bash", None, "Some Vendor"], ["vi", None, "Some Vendor"])
+    change["packages"]["rows"] = [row for row in change["packages"]["rows"] if row[0] != "dpkg"]
+    assert of(change, "software-unknown").state == "unknown"
 
 
 def test_last_use_is_not_known_where_disks_do_not_keep_it_or_the_system_does_not() -> None:

@@ -131,6 +131,7 @@ def test_every_name_in_our_data_is_one_of_the_real_feed() -> None:
 
 def packages(*found: list[Any]) -> dict[str, Any]:
     columns = ["name", "version", "arch", "source", "source_version", "installed_at", "last_used", "origin"]
+    found += (["dpkg", "1.21.22", "Debian/bookworm"],)
     made = [[name, version, "amd64", None, None, None, None, origin] for name, version, origin in found]
     return {"packages": rows(columns, *made, family="dpkg")}
 

@@ -34,7 +34,7 @@ class Product:
 
     def cycle_of(self, package: str, version: str) -> str | None:
         """Which cycle a package of this name is of; None where it is none of the product's."""
-        match = self.packages.fullmatch(package) if len(package) <= _LONGEST else None
+        match = self.packages.fullmatch(package)
         if match is None:
             return None
         if not self.cycle:
@@ -114,6 +114,8 @@ def installed(facts: Facts) -> Iterator[Installed]:
     found: dict[tuple[str, str], Installed] = {}
     for row in cells(facts, "packages"):
         package, version = str(row.get("name")), str(row.get("version") or "")
+        if len(package) > _LONGEST or not _any_product().fullmatch(package):
+            continue
         for product in products():
             cycle = product.cycle_of(package, version)
             if cycle is None:
@@ -137,6 +139,13 @@ def _own(row: dict[str, Any], version: str, names: tuple[str, ...]) -> bool | No
 def products() -> tuple[Product, ...]:
     rows = data("software_end_of_life")["products"]
     return tuple(Product(**{**row, "packages": re.compile(row["packages"], re.ASCII)}) for row in rows)
+
+
+@cache
+def _any_product() -> re.Pattern[str]:
+    """All patterns at once: most packages are none of any product's."""
+    patterns = (product.packages.pattern.replace("(?P<cycle>", "(?:") for product in products())
+    return re.compile("|".join(f"(?:{one})" for one in patterns), re.ASCII)
 
 
 @cache
