@@ -17,10 +17,10 @@ NOBODY = 65534
 def people(facts: Facts) -> list[dict[str, Any]] | None:
     """The accounts of people that can log in with something: a password that is set, or a key that is known.
 
-    One that has expired can't. None where accounts were not read.
+    None where accounts were not read: no system is without any.
     """
     users = facts.get("users")
-    if users is None:
+    if not users:
         return None
     keys = {str(one.get("user")) for one in facts.get("ssh", "authorized_keys") or ()}
     return [

@@ -148,7 +148,8 @@ def _gets(facts: Facts, support: Mapping[str, Any]) -> bool:
 def _by_product(index: Index, named: Mapping[str, Any], version: str, today: date) -> End | None:
     if "product" not in named:
         return None
-    return end_of_cycle(index, named["product"], (version, version.partition(".")[0]), today)
+    parts = version.split(".")
+    return end_of_cycle(index, named["product"], (version, ".".join(parts[:2]), parts[0]), today)
 
 
 def end_of_cycle(index: Index, product: str, cycles: tuple[str, ...], today: date) -> End | None:

@@ -24,8 +24,8 @@ class AccountNeverUsed(HostFinding):
     frameworks = ("CIS v8 5.3", "NIST 800-53 AC-2(3)", "CJIS AC-2(3)")
     remedy = "Ask whose it is; lock it (passwd -l, and take its keys away) if nobody needs it."
     effort = "low"
-    reads = ("users",)
-    despite = ("users.directory",)
+    reads = ("users", "ssh.authorized_keys")
+    despite = ("users.directory", "ssh.authorized_keys.root")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
         accounts = people(facts)
@@ -41,13 +41,15 @@ class AccountNeverUsed(HostFinding):
             names = listed(one["name"] for one in unused)
             yield Said("unknown", f"whether they were ever used is not known: {names} ({brief(why)})")
         elif old:
-            yield Said("found", f"never used: {listed(old)}")
+            yield Said("found", f"no login of theirs was ever recorded: {listed(old)}")
         elif undated:
-            yield Said("unknown", f"never used, and since when they are there is not known: {listed(undated)}")
-        else:
             yield Said(
-                "fine", f"of {len(accounts)} local accounts of people none is unused for its first {NEW.days} days"
+                "unknown",
+                f"no login of theirs was recorded, and since when they are there is not known: {listed(undated)}",
             )
+        else:
+            text = f"no local account of a person's waits for its first login for more than {NEW.days} days"
+            yield Said("fine", f"{text}, of {len(accounts)}")
 
     @staticmethod
     def _is_old(user: dict[str, Any], today: Any) -> bool | None:

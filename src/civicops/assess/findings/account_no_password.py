@@ -23,7 +23,7 @@ class AccountNoPassword(HostFinding):
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
         users = facts.get("users")
-        if users is None:
+        if not users:
             yield self.not_known(facts, "which accounts it has is")
             return
         if empty := [one["name"] for one in users if without_password(one)]:

@@ -20,8 +20,8 @@ class AccountShared(HostFinding):
     frameworks = ("CIS v8 5.4", "NIST 800-53 IA-2", "CJIS IA-2")
     remedy = "Give each administrator an account of their own, and lock the shared one."
     effort = "medium"
-    reads = ("users", "sudo")
-    despite = ("users.last_login", "users.directory")
+    reads = ("users", "sudo", "ssh.authorized_keys")
+    despite = ("users.last_login", "users.directory", "ssh.authorized_keys.root")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
         accounts = people(facts)
@@ -33,8 +33,8 @@ class AccountShared(HostFinding):
         able = masters(facts) or frozenset()
         if found := [one["name"] for one in shared if ROOTLIKE.intersection(one.get("power_groups") or ())]:
             yield Said("found", f"named for no person, with an administrator's power: {listed(found)}")
-        elif doubtful := [one["name"] for one in shared if one["name"] in able]:
-            yield Said("unknown", f"named for no person; a rule of sudo may mean them: {listed(doubtful)}")
+        elif doubtful := [one["name"] for one in shared if one["name"] in able or one.get("power_groups") is None]:
+            yield Said("unknown", f"named for no person, and may have an administrator's power: {listed(doubtful)}")
         elif shared and masters(facts) is None:
             names = listed(one["name"] for one in shared)
             yield self.not_known(facts, f"named for no person: {names}; whether they may become root is", "sudo")

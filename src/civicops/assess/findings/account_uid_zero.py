@@ -22,7 +22,7 @@ class AccountUidZero(HostFinding):
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
         users = facts.get("users")
-        if users is None:
+        if not users:
             yield self.not_known(facts, "which accounts it has is")
             return
         others = [one["name"] for one in users if one.get("uid") == 0 and one["name"] != "root"]

@@ -23,8 +23,8 @@ class AccountUnused(HostFinding):
     frameworks = ("CIS v8 5.3", "NIST 800-53 AC-2(3)", "CJIS AC-2(3)")
     remedy = "Ask whose it is; lock it (passwd -l, and take its keys away) if nobody needs it."
     effort = "low"
-    reads = ("users",)
-    despite = ("users.directory", "users.password")
+    reads = ("users", "ssh.authorized_keys")
+    despite = ("users.directory", "users.password", "ssh.authorized_keys.root")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
         accounts = people(facts)

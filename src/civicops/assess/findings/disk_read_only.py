@@ -30,7 +30,7 @@ class DiskReadOnly(HostFinding):
         return machine(facts) != "container"
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        if facts.rows("mounts") is None:
+        if not cells(facts, "mounts"):
             yield self.not_known(facts, "how its file systems are mounted is", "mounts", "filesystems")
             return
         found = []

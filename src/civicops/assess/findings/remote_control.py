@@ -45,8 +45,8 @@ class RemoteControl(HostFinding):
                 yield Said("found", text, severity, id=f"{self.id}-{product['id']}", title=title)
         if told:
             return
-        if packages is None or services is None:
-            yield self.not_known(facts, "which programs it has is", "packages" if packages is None else "services")
+        if not packages or not services:
+            yield self.not_known(facts, "which programs it has is", "services" if packages else "packages")
         else:
             yield Said(
                 "fine", f"none of {len(_products())} programs for remote control is among its packages and services"

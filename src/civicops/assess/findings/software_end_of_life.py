@@ -68,7 +68,7 @@ class SoftwareEndOfLife(HostFinding):
     despite = ("packages.last_used", "packages.origin")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        if facts.rows("packages") is None:
+        if not cells(facts, "packages"):
             yield self.not_known(facts, "which software it has is")
             return
         others = [one for one in installed(facts) if one.own is not True]

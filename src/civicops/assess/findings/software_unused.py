@@ -36,10 +36,10 @@ class SoftwareUnused(HostFinding):
         if not dated:
             yield self.not_known(facts, "when its software was used last is", "packages.last_used", "packages")
             return
-        if any(
-            "noatime" in str(row.get("options")) for row in cells(facts, "mounts") if row.get("mount") in ("/", "/usr")
-        ):
-            yield Said("unknown", "its disks are mounted so that last use is not kept (noatime)")
+        options = [str(row.get("options")) for row in cells(facts, "mounts") if row.get("mount") in ("/", "/usr")]
+        if not options or any("noatime" in one for one in options):
+            why = "its disks are mounted with noatime" if options else "how its disks are mounted is not known"
+            yield Said("unknown", f"whether last use is kept is not known: {why}")
             return
         now = clock(host)
         unused = sorted(str(name) for name, last in dated.items() if last is not None and now - last > UNUSED)
