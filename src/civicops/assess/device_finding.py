@@ -5,15 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 
-from civicops.assess.devices import Device
+from civicops.assess.devices import FACTS_STALE, Device
 from civicops.assess.estate import Estate
 from civicops.assess.finding import Evidence, Finding, State
 from civicops.assess.recovery_known import brief
-
-STALE = timedelta(days=35)
-"""How old what a device has shown may be to be good news, as with hosts' facts."""
 
 
 class DeviceFinding(Finding[Estate]):
@@ -26,7 +22,7 @@ class DeviceFinding(Finding[Estate]):
     def look(self, town: Estate) -> Iterator[Evidence]:
         for device in town.devices.values():
             state, text = self.of(device)
-            told = replace(device.config, old=town.moment - device.config.at > STALE)
+            told = replace(device.config, old=town.moment - device.config.at > FACTS_STALE)
             yield Evidence(device.name, state, text, (told,), kind="device")
 
 

@@ -12,15 +12,12 @@ from functools import cache
 from civicops.assess.catalogue import Severity
 from civicops.assess.devices import Device
 from civicops.assess.finding import State
+from civicops.assess.lifecycle import END_SOON, FEED_STALE
 from civicops.feeds.store import Feed, Index, Life, days_old
 from civicops.network.platform import Platform, PlatformError, find
 from civicops.text import printable
 
 FEED = "endoflife"
-END_SOON = timedelta(days=183)
-"""Software that ends within this time is told: replacing a device takes a town a budget round."""
-FEED_STALE = timedelta(days=90)
-"""How old the feed may be to say that something is supported: vendors move ends, and new releases end old ones."""
 
 
 @dataclass(frozen=True)

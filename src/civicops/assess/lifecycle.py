@@ -19,8 +19,8 @@ from civicops.feeds.store import Index, days_old
 
 END_SOON = timedelta(days=183)
 """What ends within this time is told: replacing an operating system or a machine takes a town a budget round."""
-FEED_STALE = timedelta(days=183)
-"""How old a feed may be whose word it is that something has *not* ended, without a day on which it will."""
+FEED_STALE = timedelta(days=90)
+"""How old endoflife.date may be to say that something goes on: makers move ends, and new releases end old ones."""
 
 Stage = Literal["past", "soon", "later"]
 
