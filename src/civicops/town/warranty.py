@@ -30,6 +30,7 @@ MAX_PROBLEMS = 200
 """Problems that are told at once."""
 _LIMIT = 4 << 20
 _ROWS = 20_000
+_COLUMNS = 100
 _CELL = 300
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _FORMULA = re.compile(r"[=@]|[+-][^0-9. ]")
@@ -75,11 +76,17 @@ def load_warranties(directory: Path) -> Warranties | None:
     """
     path = directory / NAME
     try:
+        if not path.resolve(strict=True).is_relative_to(directory.resolve(strict=True)):
+            raise whole(path, "a link that leads out of the town's directory", "keep the file itself there")
+        if not path.is_file():
+            raise whole(path, "not a file", "warranties are a table of text (CSV)")
         with path.open("rb") as stream:
             raw = stream.read(_LIMIT + 1)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise whole(path, "a link that leads nowhere", "keep the file itself there") from None
         return None
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise whole(path, cant_read(error), "make it a file that you may read") from None
     if len(raw) > _LIMIT:
         raise whole(path, f"longer than {_LIMIT} bytes", "keep the columns that are read, and one row a machine")
@@ -138,6 +145,9 @@ class _Reader:
             self._wrong(line, "", f"can't be read as CSV: {error}", "look at the quotation marks of this line")
 
     def _header(self, line: int, cells: list[str]) -> list[str]:
+        if len(cells) > _COLUMNS:
+            self._wrong(line, "", f"has more than {_COLUMNS} cells", f"keep the columns that are read: {_known()}")
+            return []
         columns = [cell.strip().lower() for cell in cells]
         before = len(self._problems)
         for name in dict.fromkeys(columns):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from tests.unit.assess.estates import NOW, SOCKETS, estate, facts, host, of, rows, told
 
 from civicops.assess.facts import Facts
+from civicops.assess.findings.disk_full import NOT_OURS
 from civicops.assess.findings.exposed import services_known
 from civicops.assess.findings.host_not_seen import ABSENT
+from civicops.assess.findings.security_lists import STALE
 from civicops.assess.measures import DISK_BAD, DISK_SOON
+from civicops.assess.ssh_logins import NO_SERVER
 from civicops.report.figures import disk_room, reboot, security_source
 
 NEEDS_ROOT = "needs root"
@@ -84,7 +88,9 @@ def socket(proto: str, port: int, process: str | None, scope: str = "all", addre
     [
         (socket("tcp", 23, "in.telnetd"), "-telnet", "found"),
         (socket("tcp", 23, None), "-telnet", "found"),
-        (socket("tcp", 23, "dropbear"), "-telnet", "found"),  # that port is for nothing else
+        (socket("tcp", 23, "dropbear"), "-telnet", "unknown"),
+        (socket("tcp", 2377, "dockerd"), "", "fine"),
+        (socket("tcp", 5901, "qemu-system-x86"), "-vnc", "found"),
         (socket("tcp", 2323, "telnetd"), "-telnet", "found"),
         (socket("udp", 23, "telnetd"), "", "fine"),
         (socket("tcp", 23, "in.telnetd", "loopback", "127.0.0.1"), "", "fine"),
@@ -552,3 +558,11 @@ def test_a_host_that_was_not_seen(days: float, missed: str, state: str, severity
     [one] = told(estate(there), "host-not-seen")
     assert (one.state, one.severity) == (state, severity)
     assert not missed or "unreachable: off" in one.evidence
+
+
+def test_what_is_read_from_words_is_what_the_module_says() -> None:
+    folder = Path(__file__).parents[3] / "plugins/module_utils/_host_info"
+    said = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    for words in (NO_SERVER, "sudo is not installed", "the system keeps no record", NOT_OURS):
+        assert words in said, words
+    assert f"STALE_DAYS = {STALE.days}" in said

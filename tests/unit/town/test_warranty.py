@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def test_all_mistakes_are_told_at_once_and_there_is_an_end_to_them(tmp_path: Pat
         (b"host,vendor,until\na,M\xfcller,2027-01-01\n", "not UTF-8"),
         (b"host,until\na," + b"x" * (5 << 20), "longer than 4194304 bytes"),
         (b'host,until\na,"2027-01-01\n', "can't be read as CSV: unexpected end of data"),
+        (b",".join(b"c%d" % number for number in range(300_000)) + b"\n", "has more than 100 cells"),
         (b"serial\nABC\n", "this column is missing"),
         (b"vendor,until\nDell,2027-01-01\n", "neither this column nor serial is there"),
         (b"<html><body>Sign in</body></html>\n", "is no column of warranties"),
@@ -140,6 +142,22 @@ def test_all_mistakes_are_told_at_once_and_there_is_an_end_to_them(tmp_path: Pat
 )
 def test_what_is_no_such_list(tmp_path: Path, raw: bytes, message: str) -> None:
     assert message in {text for _, _, text in problems(tmp_path, raw)}
+
+
+def test_what_is_no_file_of_the_town_is_not_read(tmp_path: Path) -> None:
+    town = tmp_path / "town"
+    town.mkdir()
+    (tmp_path / "others.csv").write_text(GOOD)
+    (town / "warranty.csv").symlink_to("../others.csv")
+    with pytest.raises(TownFileError, match="leads out of the town's directory"):
+        load_warranties(town)
+    (tmp_path / "others.csv").unlink()
+    with pytest.raises(TownFileError, match="leads nowhere"):
+        load_warranties(town)
+    (town / "warranty.csv").unlink()
+    os.mkfifo(town / "warranty.csv")
+    with pytest.raises(TownFileError, match="not a file"):
+        load_warranties(town)
 
 
 @settings(deadline=None, max_examples=60)

@@ -29,7 +29,6 @@ class Service:
     processes: frozenset[str]
     severity: Severity
     remedy: str
-    any_process: bool = False
     at_ports: frozenset[str] = frozenset()
     """Programs that are many things, and this one at its ports."""
     note: str = ""
@@ -44,7 +43,7 @@ class Service:
         if not at_port:
             return None
         by_port = process is None or process in carriers or process in self.at_ports
-        return "found" if by_port or self.any_process else "unknown"
+        return "found" if by_port else "unknown"
 
 
 class Exposed(HostFinding):
@@ -118,7 +117,6 @@ def services_known() -> tuple[tuple[Service, ...], frozenset[str]]:
             processes=frozenset(row["processes"]),
             severity=row["severity"],
             remedy=row["remedy"],
-            any_process=row.get("any_process", False),
             at_ports=frozenset(row.get("at_ports", ())),
             note=row.get("note", ""),
         )
