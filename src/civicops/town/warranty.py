@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -97,6 +97,26 @@ def load_warranties(directory: Path) -> Warranties | None:
         remedy = 'save it as "CSV UTF-8" in the spreadsheet'
         raise TownFileError([Problem(str(path), line, 0, "", "not UTF-8", remedy)]) from None
     return Warranties(_Reader(str(path)).read(text))
+
+
+def strangers(directory: Path, hosts: Collection[str]) -> list[Problem]:
+    """The rows for hosts that the inventory does not have: a slip of the pen, or a machine that is gone.
+
+    :raises TownFileError: the list can't be used.
+    """
+    found = load_warranties(directory)
+    return [
+        Problem(
+            str(directory / NAME),
+            row.line,
+            0,
+            "host",
+            f"{echo(row.host)} is no host of the inventory",
+            "mend the name, or take the row out",
+        )
+        for row in (found.rows if found else ())
+        if row.host and row.host not in hosts
+    ]
 
 
 class _Reader:

@@ -114,7 +114,7 @@ def test_what_listens_on_the_network(row: list[Any], service: str, state: str) -
     one = of({"sockets": rows(SOCKETS, row)}, "exposed")
     assert (one.id, one.state) == (f"exposed{service}", state)
     assert state != "found" or str(row[2]) in one.evidence
-    assert row[4] is not None or state != "found" or "an unknown program, by its port," in one.evidence
+    assert row[4] is not None or state != "found" or "known by its port alone" in one.evidence
 
 
 def test_each_service_is_one_finding_with_all_its_sockets() -> None:
@@ -130,6 +130,10 @@ def test_an_unknown_program_is_no_good_news_without_root() -> None:
     hidden = ("sockets.process", "1 of 1: needs root")
     assert of(table | {"seen_as_root": False}, "exposed", hidden).state == "unknown"
     assert of(table, "exposed", ("sockets.process", "1 of 1: held by the kernel")).state == "fine"
+    both = {"sockets": rows(SOCKETS, socket("tcp", 40000, None), socket("tcp", 23, None)), "seen_as_root": False}
+    found = told(estate(host(facts(both, hidden))), "exposed")
+    assert {(one.id, one.state) for one in found} == {("exposed-telnet", "found"), ("exposed", "unknown")}
+    assert "port 23" not in found[-1].evidence
     assert of({}, "exposed", ("sockets./proc/net/tcp6", "OSError")).state == "unknown"
 
 

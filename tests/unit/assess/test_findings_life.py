@@ -144,8 +144,8 @@ def packages(*found: list[Any]) -> dict[str, Any]:
         (["postgresql-14", "14.2-1.pgdg120+1", "PGDG"], "found", "end on 2026-12-12"),
         (["postgresql-15", "15.8-1.pgdg120+1", "PGDG"], "fine", "PostgreSQL 15 (postgresql-15) do not end soon"),
         (["postgresql-13", "13.18-0+deb11u1", "Debian/bullseye-security"], "fine", "no software of another maker's"),
-        (["postgresql-13", "13.18-0+deb11u1", None], "unknown", "whether it is the distribution's"),
-        (["postgresql-13", "13.18-0+deb11u1", ""], "unknown", "whether it is the distribution's"),
+        (["postgresql-13", "13.18-0+deb11u1", None], "unknown", "or the distribution mends it"),
+        (["postgresql-13", "13.18-0+deb11u1", ""], "unknown", "or the distribution mends it"),
         (["postgresql-9.9", "9.9", "PGDG"], "unknown", "when it ends is not in the feeds"),
         (["postgresql-99", "99", None], "unknown", "neither whether"),
         (["nodejs", "18.20.4-1nodesource1", None], "found", "Node.js 18"),
@@ -162,6 +162,20 @@ def test_the_end_of_software_that_is_not_the_distributions(
 ) -> None:
     one = of(packages(package), "software-end-of-life", index=index)
     assert (one.state, words in one.evidence) == (state, True), one.evidence
+
+
+def test_several_cycles_of_a_product_are_one_finding_by_the_worst_and_what_is_unclear_is_told_too(index: Index) -> None:
+    change = packages(
+        ["postgresql-13", "13.18-1.pgdg120+1", "PGDG"],
+        ["postgresql-14", "14.2-1.pgdg120+1", "PGDG"],
+        ["postgresql-15", "15.2-1.pgdg120+1", "PGDG"],
+        ["php8.9-fpm", "8.9", None],
+    )
+    found, unclear = told(estate(host(facts(change)), index=index), "software-end-of-life")
+    assert (found.id, found.severity, unclear.id) == ("software-end-of-life-postgresql", "high", "software-end-of-life")
+    assert "PostgreSQL 13" in found.evidence and "PostgreSQL 14" in found.evidence
+    assert "PostgreSQL 15" not in found.evidence
+    assert (unclear.state, "PHP 8.9" in unclear.evidence) == ("unknown", True)
 
 
 def test_without_the_feed_the_end_of_others_software_is_not_known() -> None:
@@ -242,6 +256,16 @@ def test_what_kind_of_equipment_it_is(change: dict[str, Any], groups: tuple[str,
     body = facts(change)
     one = host(body, groups=frozenset(groups))
     assert equipment(one, Facts(body, ""), estate(one)) == kind
+
+
+def test_what_is_older_than_any_kind_is_too_old_whatever_it_is() -> None:
+    nothing = {"hardware.model": None, "hardware.vendor": None, "hardware.chassis": None}
+    assert of(nothing | {"hardware.age.since": "2020-11-01"}, "hardware-age").state == "unknown"
+    one = of(nothing | {"hardware.age.since": "2019-11-01"}, "hardware-age")
+    assert (one.state, "7 years are the longest replacement time of all kinds of hosts" in one.evidence) == (
+        "found",
+        True,
+    )
 
 
 def test_virtual_machines_have_no_hardware_of_their_own() -> None:

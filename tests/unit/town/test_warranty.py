@@ -19,7 +19,7 @@ from civicops.cli.main import app
 from civicops.ledger.store import Ledger
 from civicops.state import TownState
 from civicops.town import TownFileError
-from civicops.town.warranty import COLUMNS, Warranties, load_warranties
+from civicops.town.warranty import COLUMNS, Warranties, load_warranties, strangers
 
 GOOD = """host,serial,until,bought,vendor,contract
 srv01,ABC123,2027-06-30,2022-07-01,Dell,"12, rue X"
@@ -158,6 +158,14 @@ def test_what_is_no_file_of_the_town_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(town / "warranty.csv")
     with pytest.raises(TownFileError, match="not a file"):
         load_warranties(town)
+
+
+def test_rows_for_hosts_that_are_not_there_are_told(tmp_path: Path) -> None:
+    assert strangers(tmp_path, ["web1"]) == []
+    read(tmp_path, GOOD)
+    assert strangers(tmp_path, ["srv01"]) == []
+    [problem] = strangers(tmp_path, ["srv1"])
+    assert (problem.line, problem.message) == (2, '"srv01" is no host of the inventory')
 
 
 @settings(deadline=None, max_examples=60)

@@ -64,7 +64,12 @@ class Exposed(HostFinding):
         services, carriers = services_known()
         outside = [row for row in cells(facts, "sockets") if row.get("scope") in _OUTSIDE]
         said = [one for service in services if (one := self._service(service, outside, carriers))]
-        yield from said or (self._rest(facts, outside),)
+        yield from said
+        told = [row for row in outside if any(service.seen(row, carriers) for service in services)]
+        if hidden := self._hidden(facts, [row for row in outside if row not in told]):
+            yield hidden
+        elif not said:
+            yield Said("fine", f"none of {len(services)} services that seldom need to be reached is")
 
     def _service(self, service: Service, outside: list[dict[str, Any]], carriers: frozenset[str]) -> Said | None:
         seen = [(row, service.seen(row, carriers)) for row in outside]
@@ -84,13 +89,13 @@ class Exposed(HostFinding):
         )
 
     @staticmethod
-    def _rest(facts: Facts, outside: list[dict[str, Any]]) -> Said:
-        """Where nothing was found: a service may have moved to another port, and its program's name may be hidden."""
-        nameless = [_socket(row) for row in outside if row.get("process") is None]
-        if nameless and facts.get("seen_as_root") is not True:
-            why = facts.why_unread(_NAMES) or "needs root"
-            return Said("unknown", f"what listens there is not known ({brief(why)}): {listed(dict.fromkeys(nameless))}")
-        return Said("fine", f"none of {len(services_known()[0])} services that seldom need to be reached is")
+    def _hidden(facts: Facts, rest: list[dict[str, Any]]) -> Said | None:
+        """A service may have moved to another port, and without root its program's name is hidden."""
+        nameless = [_socket(row) for row in rest if row.get("process") is None]
+        if not nameless or facts.get("seen_as_root") is True:
+            return None
+        why = facts.why_unread(_NAMES) or "needs root"
+        return Said("unknown", f"what listens there is not known ({brief(why)}): {listed(dict.fromkeys(nameless))}")
 
     def matters(self, item: str, reason: str) -> bool:
         """Names of programs are looked at above; the kernel's own sockets have none even to root."""
@@ -99,7 +104,7 @@ class Exposed(HostFinding):
 
 def _socket(row: dict[str, Any]) -> str:
     process = row.get("process")
-    name = brief(process) if process else "an unknown program, by its port,"
+    name = brief(process) if process else "something (known by its port alone)"
     address = "every address" if row.get("scope") == "all" else brief(row.get("address"))
     return f"{name} at {address}, {row.get('proto')} port {row.get('port')}"
 

@@ -17,6 +17,7 @@ from civicops.assess.recovery_known import brief
 YEAR = 365.25
 FAR = 2.0
 """Years past its time from which it is more than one budget's delay."""
+_HOSTS = ("pc", "public_safety_pc", "rugged", "server")
 
 
 class Age(NamedTuple):
@@ -51,11 +52,12 @@ class HardwareAge(HostFinding):
         limit, source = replacement_years(kind, estate)
         words = f"{'' if age.exact else 'at least '}{age.years:.1f} years old ({age.basis})"
         if limit is None:
-            what = f"after how many years the town replaces a {kind} is not known" if kind else "its kind is not known"
-            yield Said("unknown", f"{words}; {what}")
+            yield Said("unknown", f"{words}; after how many years the town replaces a {_words(kind)} is not known")
         elif age.years > limit:
             severity: Severity | None = "medium" if age.years > limit + FAR else None
             yield Said("found", f"{words}; {limit} years are {source}", severity)
+        elif kind is None:
+            yield Said("unknown", f"{words}; what kind of equipment it is, is not known, and so when it is replaced")
         elif age.exact:
             yield Said("fine", f"{words}; {limit} years are {source}")
         else:
@@ -94,10 +96,16 @@ def equipment(host: Host, facts: Facts, estate: Estate) -> str | None:
 
 
 def replacement_years(kind: str | None, estate: Estate) -> tuple[int | None, str]:
-    """After how many years a kind is replaced, and who says so: the town, else what towns usually do."""
+    """After how many years a kind is replaced, and who says so: the town, else what towns usually do.
+
+    Without a kind, the longest time of all: what is older is too old whatever it is.
+    """
     budget = estate.town.budget if estate.town else None
     own = {str(key): years for key, years in budget.replacement_years.items()} if budget else {}
     practice, source = _known()["practice"], _known()["practice_source"]
+    if kind is None:
+        longest = max((practice | own)[name] for name in _HOSTS if name in practice | own)
+        return longest, "the longest replacement time of all kinds of hosts"
     names = ("public_safety_pc", "pc") if kind == "public_safety_pc" else (kind,)
     if own_name := next((name for name in names if name in own), None):
         return own[own_name], f"the town's replacement time of a {_words(own_name)}"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-from civicops.assess.catalogue import Severity
+from civicops.assess.catalogue import SEVERITIES
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
+from civicops.assess.finding import STATES
 from civicops.assess.host_finding import HostFinding, Said, cells, data
 from civicops.assess.lifecycle import End, end_of_cycle
 from civicops.assess.origins import is_own, own_names
@@ -73,33 +74,47 @@ class SoftwareEndOfLife(HostFinding):
             return
         others = [one for one in installed(facts) if one.own is not True]
         ends = [(one, end_of_cycle(estate.index, one.product.product, (one.cycle,), estate.today)) for one in others]
-        said = [found for one, end in ends if (found := self._said(one, end, estate))]
+        said = [self._said(product, found) for product, found in self._by_product(ends, estate).items()]
         yield from said
-        unclear = [one.words for one, end in ends if end is None and one.own is None]
-        if said:
-            return
-        if unclear:
+        if unclear := [one.words for one, end in ends if end is None and one.own is None]:
             text = "neither whether they are the distribution's own nor when their makers' updates end is known"
             yield Said("unknown", f"{text}: {listed(unclear)}", "low")
-        elif others:
+        elif not said and others:
             yield Said("fine", f"the updates of {listed(one.words for one in others)} do not end soon")
-        else:
+        elif not said:
             yield Said("fine", "it has no software of another maker's of which an end is known")
 
-    def _said(self, one: Installed, end: End | None, estate: Estate) -> Said | None:
-        """What there is to say of one product, but that it is fine."""
-        say = partial(Said, id=f"{self.id}-{one.product.product}", title=f"{one.product.name} gets no more updates")
+    def _by_product(self, ends: list[tuple[Installed, End | None]], estate: Estate) -> dict[str, list[Said]]:
+        """What is to be said of each product's cycles, by its name and what it is called in the feed."""
+        found: dict[str, list[Said]] = {}
+        for one, end in ends:
+            if (said := self._cycle(one, end, estate)) is not None:
+                found.setdefault(f"{one.product.product} {one.product.name}", []).append(said)
+        return found
+
+    def _said(self, product: str, found: list[Said]) -> Said:
+        """One thing of all cycles of a product: by the worst of them."""
+        worst = min(
+            found, key=lambda said: (STATES.index(said.state), -SEVERITIES.index(said.severity or self.severity))
+        )
+        text = listed([said.text for said in found if said.state == worst.state], 3)
+        short, _, name = product.partition(" ")
+        when = "soon gets" if worst.severity == "medium" else "gets"
+        return replace(worst, text=text, id=f"{self.id}-{short}", title=f"{name} {when} no more updates")
+
+    @staticmethod
+    def _cycle(one: Installed, end: End | None, estate: Estate) -> Said | None:
+        """What there is to say of one cycle of a product, but that it is fine."""
         if end is None:
             # Of the distribution's own nobody needs to know it.
-            return None if one.own is None else say("unknown", f"{one.words}: when it ends is not in the feeds")
+            return None if one.own is None else Said("unknown", f"{one.words}: when it ends is not in the feeds")
         stage = end.stage(estate.today)
         if stage == "later":
             return None
+        words = f"{one.words}: its maker's updates {_ends(end, stage)}"
         if one.own is None:
-            why = "whether it is the distribution's, which mends it itself, is not known"
-            return say("unknown", f"{one.words}: its maker's updates {_ends(end, stage)}; {why}", "low")
-        severity: Severity | None = "medium" if stage == "soon" else None
-        return say("found", f"{one.words}: its maker's updates {_ends(end, stage)} ({end.source})", severity)
+            return Said("unknown", f"{words}, or the distribution mends it: whose it is, is not known", "low")
+        return Said("found", f"{words} ({end.source})", "medium" if stage == "soon" else None)
 
 
 def _ends(end: End, stage: str) -> str:
