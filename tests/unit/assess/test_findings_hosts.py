@@ -231,11 +231,13 @@ def test_a_rule_of_sudo_for_somebody_else_may_mean_a_shared_account() -> None:
         ("ALL", "(ALL) ALL", False, "fine", "critical"),
         ("ansible", "(ALL) NOPASSWD: ALL", True, "fine", "critical"),
         ("SMALL", "NOPASSWD:ALL", True, "fine", "critical"),
+        ("CIRCLE", "NOPASSWD:ALL", True, "fine", "critical"),
+        ("FAR", "NOPASSWD:ALL", True, "found", "critical"),
     ],
 )
 def test_sudo_for_everybody(who: str, grant: str, nopasswd: bool, state: str, severity: str) -> None:
     rules = [{"who": who, "grant": grant, "nopasswd": nopasswd, "file": "/etc/sudoers.d/x"}]
-    aliases = {"PEOPLE": "bob, ALL", "SMALL": "bob"}
+    aliases = {"PEOPLE": "bob, ALL", "SMALL": "bob", "CIRCLE": "CIRCLE, SMALL", "FAR": "SMALL, PEOPLE"}
     one = of({"sudo": {"rules": rules, "user_aliases": aliases}}, "sudo-no-password")
     assert (one.state, one.severity) == (state, severity)
 
@@ -251,6 +253,11 @@ def test_without_sudo_nobody_has_it() -> None:
         ({"rules": 9, "input_policies": ["inet filter drop"], "asked": "nft"}, {}, "fine"),
         ({"rules": 0, "input_policies": ["ip INPUT drop"], "asked": "iptables-save"}, {}, "fine"),
         ({"rules": 0, "input_policies": [], "asked": "nft"}, {}, "found"),
+        ({"rules": 3, "input_policies": ["ip6 filter drop", "ip filter accept"], "asked": "nft"}, {}, "unknown"),
+        ({"rules": 0, "input_policies": ["ip6 filter drop", "ip filter accept"], "asked": "nft"}, {}, "found"),
+        ({"rules": 3, "input_policies": ["ip filter drop", "ip6 filter accept"], "asked": "nft"}, {}, "unknown"),
+        ({"rules": 3, "input_policies": ["ip filter drop", "ip6 filter drop"], "asked": "nft"}, {}, "fine"),
+        ({"rules": 3, "input_policies": ["bridge x drop"], "asked": "nft"}, {}, "unknown"),
         ({"rules": 0, "input_policies": ["ip INPUT accept"], "asked": "iptables-save"}, {}, "found"),
         ({"rules": 7, "input_policies": [], "asked": "nft"}, {}, "found"),  # a container engine's own
         (
@@ -456,6 +463,25 @@ def test_a_source_of_security_updates(change: dict[str, Any], state: str) -> Non
     assert one.state == state
     figure = security_source(Facts(facts(change), ""), NOW.date())
     assert (figure.state, one.state) not in {("bad", "fine"), ("good", "found"), ("unknown", "fine")}
+
+
+@pytest.mark.parametrize(
+    ("os_id", "suite", "enabled", "state"),
+    [
+        ("debian", "bookworm-security", True, "fine"),
+        ("debian", "bookworm/updates", True, "fine"),
+        ("debian", "bullseye-security", True, "found"),
+        ("debian", "stable-security", True, "unknown"),
+        ("debian", "bookworm-security", False, "found"),
+        ("linuxmint", "noble-security", True, "fine"),  # named otherwise than what it is made of
+    ],
+)
+def test_a_source_of_security_updates_for_another_release(os_id: str, suite: str, enabled: bool, state: str) -> None:
+    row = [*facts()["package_sources"]["rows"][0]]
+    row[2], row[4] = suite, enabled
+    other = ["deb", "http://security.debian.org", "buster/updates", ["main"], True, None, False, True, row[8], *row[9:]]
+    system = {"identity.os": {"id": os_id, "version": "12", "pretty": "X", "codename": "bookworm"}}
+    assert of(system | sources(rows=[row, other]), "security-source").state == state
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
@@ -30,9 +30,12 @@ class FirewallNone(HostFinding):
             yield self.not_known(facts, "whether packets are filtered is", "firewall")
             return
         policies = [str(one) for one in told.get("input_policies") or ()]
-        closed = any(one.split()[-1:] in (["drop"], ["reject"]) for one in policies)
+        closed, open_ = _families(policies)
         kept = facts.get("firewall", "ufw_enabled") is True or facts.get("firewall", "firewalld_running") is True
-        if closed or (rules and policies and kept):
+        if "ip" in closed and "ip6" in open_ and not kept:
+            text = f"IPv4 is filtered, and whether IPv6 is, is not known: {rules} rules; {listed(policies)}"
+            yield Said("unknown", text)
+        elif "ip" in closed or (rules and policies and kept):
             yield Said("fine", f"packets that come in are filtered: {rules} rules; {listed(policies)}")
         elif why := self._hidden(facts, str(told.get("asked"))):
             yield Said("unknown", why)
@@ -56,6 +59,20 @@ class FirewallNone(HostFinding):
     def matters(self, item: str, reason: str) -> bool:
         """One of several programs that could be asked may fail, where another has answered."""
         return item != "firewall.rules"
+
+
+def _families(policies: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Of IPv4 and IPv6 those whose packets are refused unless a rule lets them in, and those whose are let in.
+
+    A policy is told as `inet filter drop`: family, table, policy. `inet` is both.
+    """
+    closed: set[str] = set()
+    open_: set[str] = set()
+    for words in (one.split() for one in policies):
+        if words:
+            families = {"ip", "ip6"} if words[0] == "inet" else {words[0]} & {"ip", "ip6"}
+            (closed if words[-1] in ("drop", "reject") else open_).update(families)
+    return closed, open_ - closed
 
 
 FINDING = FirewallNone()

@@ -9,8 +9,13 @@ from functools import cache
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
 from civicops.assess.host_finding import HostFinding, Said, cells, data
+from civicops.assess.lifecycle import os_of
 from civicops.assess.measures import security_source
 from civicops.assess.recovery_known import brief, listed
+
+_BY_CODENAME = frozenset({"debian", "ubuntu"})
+_MOVING = ("stable", "oldstable", "oldoldstable", "testing")
+"""Names that mean another release each time that one comes out."""
 
 
 class SecuritySource(HostFinding):
@@ -33,9 +38,24 @@ class SecuritySource(HostFinding):
         if present is None:
             yield self._by_repositories(facts)
         elif present:
-            yield Said("fine", brief(why))
+            yield self._by_suites(facts, why)
         else:
             yield Said("found", brief(why))
+
+    @staticmethod
+    def _by_suites(facts: Facts, why: str) -> Said:
+        """Debian and Ubuntu: a source that was left behind at an upgrade brings the former release's updates."""
+        os_id, _, _ = os_of(facts)
+        codename = str(facts.get("identity", "os", "codename") or "")
+        suites = [
+            str(row.get("suite"))
+            for row in cells(facts, "package_sources")
+            if row.get("enabled") is True and row.get("security") is True and row.get("kind") != "deb-src"
+        ]
+        if os_id not in _BY_CODENAME or not codename or any(suite.startswith(codename) for suite in suites):
+            return Said("fine", brief(why))
+        text = f"its sources of security updates are for {listed(suites)}, and it runs {brief(codename)}"
+        return Said("unknown" if any(suite.startswith(_MOVING) for suite in suites) else "found", text)
 
     def _by_repositories(self, facts: Facts) -> Said:
         """The rpm families: updates come with the distribution's own repositories."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
@@ -58,10 +58,14 @@ def _any_command(grant: str) -> bool:
     return any(_ALL_COMMANDS.search(part) for part in free)
 
 
-def _everybody(who: str, aliases: dict[str, object]) -> bool:
-    """Whether a rule, or an alias in it, is for everybody."""
-    names = {one.strip().strip('"') for one in who.split(",")}
-    names |= {one.strip().strip('"') for name in names for one in str(aliases.get(name, "")).split(",")}
+def _everybody(who: str, aliases: Mapping[str, object]) -> bool:
+    """Whether a rule is for everybody, by itself or by an alias; aliases may name others."""
+    names, waiting = set[str](), [who]
+    while waiting:
+        for name in (one.strip().strip('"') for one in waiting.pop().split(",")):
+            if name not in names:
+                names.add(name)
+                waiting += [str(aliases[name])] if name in aliases else []
     return any(name == "ALL" or name.lower() in _EVERYBODY for name in names)
 
 
