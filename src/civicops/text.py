@@ -26,3 +26,12 @@ def one_of_many(line: str, limit: int = 1000) -> str:
     line = line[: 4 * limit].replace("\t", "    ").rstrip()
     bare = line.lstrip(" ")
     return " " * min(len(line) - len(bare), limit // 2) + printable(bare, limit)
+
+
+def size(amount: float) -> str:
+    """Bytes as people say them, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

@@ -7,6 +7,6 @@ from tests.hosts.town import Town
 
 
 def test_a_controller_that_is_killed_anywhere_loses_nothing(town: Town) -> None:
-    outcome = kills(town, seed=20261123, count=6)
+    outcome = kills(town, seed=20261123, count=4)
     assert outcome.broken == []
     assert outcome.documents > 0

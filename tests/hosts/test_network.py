@@ -14,7 +14,7 @@ from civicops.ledger.store import Ledger
 from civicops.state import TownState
 from tests.hosts import podman
 from tests.hosts.conftest import MakeTown
-from tests.hosts.host import Host
+from tests.hosts.host import Host, private_key
 from tests.hosts.network import CAPABILITIES, Router
 from tests.hosts.town import Spec, Town, start_hosts
 
@@ -184,6 +184,25 @@ def test_check_mode_asks_and_keeps_nothing(network: Town, router: Router) -> Non
     assert "+ip route 198.51.100.0/24 blackhole" in done.stdout
     assert router.passwords["bgp"] not in done.stdout
     assert git(network, "rev-parse", "main") == commits
+
+
+def test_by_way_of_another_host(network: Town, router: Router) -> None:
+    """The jump host's sshd is OpenSSH; what is behind it, is called as the jump host sees it."""
+    jump = {
+        "ansible_host": "127.0.0.1",
+        "netmiko_jump_host": router.host.address,
+        "netmiko_jump_user": "root",
+        "netmiko_jump_key_file": str(private_key()),
+    }
+    network.specs = {"edge1": Spec(groups=("network",), vars=dict(router.by_ssh()) | jump)}
+    network.write()
+    known = TownState("demo", network.state).known_hosts
+    entries = known.read_text()
+    known.write_text("".join(line for line in entries.splitlines(keepends=True) if router.host.address not in line))
+    said = back_up(network, status=1)
+    assert "known_hosts" in said, "the jump host's key is checked too"
+    back_up(network, "--accept-new-host-keys")
+    assert bodies(network, "device-config")["edge1"]["outcome"] == "whole"
 
 
 def test_without_a_vault_password_nothing_is_asked(network: Town) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from tests.unit.backups import DEVICE_FACTS, append, put_config, put_network_run
+from tests.unit.network.kept import sealed
 
 from civicops.ledger import spool
 from civicops.ledger.ingest import ingest
 from civicops.ledger.spool import Origin
 from civicops.ledger.store import Ledger
+from civicops.network.store import New, Store
 from civicops.report.write import Written, write_report
 from civicops.state import TownState
 
@@ -112,6 +116,34 @@ def test_it_needs_no_network_and_no_width(browser: webdriver.Chrome, written: Wr
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!#)", page), "nothing is loaded from anywhere"
     browser.set_window_size(500, 900)
     browser.get(written.path.as_uri())
+    width = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+    browser.set_window_size(1280, 1600)
+    assert width <= 0, "no sideways scrolling on a telephone"
+
+
+def test_network_devices_in_a_browser(
+    browser: webdriver.Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVICOPS_STATE", str(tmp_path / "state"))
+    state = TownState("riverton")
+    with Ledger("riverton", state=state) as ledger:
+        put_network_run(ledger, sw1="ok", sw2="unreachable")
+        put_config(ledger, "sw1", unsaved=True)
+        append(ledger, "device-facts", "sw1", DEVICE_FACTS | {"model": f"C9200L {EVIL}"}, timedelta(hours=1))
+    for text in ("hostname a\n", f"hostname b\ndescription {EVIL}\n"):
+        Store(state, sealed).keep([New("sw1", "cisco_ios", text.encode(), text, f"words {EVIL}")], run="r")
+    browser.get(write_report("riverton", "Town of Riverton", state, tmp_path / "out").path.as_uri())
+    assert browser.title.startswith("Town of Riverton"), "no script of a device's has run"
+    section = browser.find_element(By.ID, "network")
+    assert browser.find_elements(By.CSS_SELECTOR, "img, script, iframe, link") == []
+    assert f"C9200L {EVIL}" in section.text, "shown as text"
+    assert "sw2" in section.text
+    assert "not saved: what runs differs from what it starts with" in section.text
+    assert "the feed endoflife is not here" in section.text, "what is not known is told"
+    change = section.find_element(By.TAG_NAME, "details")
+    change.find_element(By.TAG_NAME, "summary").click()
+    assert f"+description {EVIL}" in change.text
+    browser.set_window_size(500, 900)
     width = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
     browser.set_window_size(1280, 1600)
     assert width <= 0, "no sideways scrolling on a telephone"

@@ -130,3 +130,53 @@ CONFIG: dict[str, Any] = {
 
 def put_config(ledger: Ledger, device: str, *, age: timedelta = timedelta(hours=1), **more: Any) -> None:
     append(ledger, "device-config", device, CONFIG | more, age)
+
+
+DEVICE_FACTS: dict[str, Any] = {
+    "platform": "cisco_ios",
+    "tested": True,
+    "vendor": "Cisco",
+    "transport": "ssh",
+    "model": "C9200L <b>",
+    "serial": "JAE24",
+    "version": "17.9.4a",
+    "hostname": "sw1",
+    "software_built": "2023-10-20",
+    "uptime_seconds": 90_000,
+    "members": [],
+    "modules": [],
+    "interfaces": [],
+    "neighbours": [],
+    "power": [],
+    "temperatures": [],
+    "poe": [],
+    "unanswered": [],
+    "seconds": 1.5,
+}
+
+
+def put_network_run(ledger: Ledger, **hosts: str) -> None:
+    body = {
+        "playbook": "network_backup",
+        "started_at": "2026-11-30T11:00:00Z",
+        "ended_at": "2026-11-30T11:01:00Z",
+        "limit": None,
+        "user": "ops",
+        "ansible": "2.19",
+        "hosts": hosts,
+    }
+    document = Document(
+        kind="run",
+        version=1,
+        id=str(uuid.uuid4()),
+        town=ledger.town,
+        host="",
+        target=None,
+        run=str(uuid.uuid4()),
+        job="network",
+        check=False,
+        attempt=1,
+        collected_at="2026-11-30T11:01:00Z",
+        body=body,
+    )
+    ledger.append([document])

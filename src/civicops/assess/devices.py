@@ -16,6 +16,8 @@ CONFIG, FACTS = "device-config", "device-facts"
 """The kinds of documents that tell of network devices."""
 DUE = timedelta(days=8)
 """How old the last whole configuration may be: a weekly job, and a day."""
+FACTS_STALE = timedelta(days=35)
+"""How old what a device says of itself may be to be good news, as of hosts."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ def devices(ledger: Ledger, moment: datetime, inventory: Collection[str]) -> dic
         if entry.body not in bodies:
             continue
         fact = told.get(name)
-        facts = Told(bodies[fact.body], moment_of(fact.collected_at)) if fact and fact.body in bodies else None
+        facts = None
+        if fact and fact.body in bodies:
+            at = moment_of(fact.collected_at)
+            facts = Told(bodies[fact.body], at, moment - at > FACTS_STALE)
         found[name] = device(name, Told(bodies[entry.body], moment_of(entry.collected_at)), facts, moment)
     return found
 

@@ -15,11 +15,21 @@ from civicops.feeds.store import Index
 from civicops.ledger.store import Entry, Ledger
 from civicops.moments import moment as moment_of
 from civicops.town.model import Department, System, Town
+from civicops.town.problems import TownFileError
+from civicops.town.warranty import NAME, Warranties, load_warranties
 
 FACTS_STALE = timedelta(days=35)
 """How old a host's facts may be to be good news: a checkup a month, and some days."""
 ASKS = "checkup"
 """The job whose hosts answer with their facts."""
+AUDITS = "civicops.town.baseline"
+"""The action of the same job that asks besides: where it failed, the host has answered all the same."""
+UNTOLD = {
+    "failed": "failed: no reason was recorded",
+    "unreachable": "unreachable: no reason was recorded",
+    "no_answer": "the run ended before it answered",
+}
+"""What a run's own summary says of a host, where no document of the host's tells more."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,10 @@ class Estate:
     """None where a report is made without a town file; nothing then is known of departments and systems."""
     groups: Mapping[str, Collection[str]] | None = None
     """Ansible's variable of that name; None where the inventory could not be read."""
+    warranties: Warranties | None = None
+    """The town's list of warranties; None where it has none, or none that can be used."""
+    warranty_fault: str = ""
+    """Why the list that is there can't be used."""
 
     @property
     def today(self) -> date:
@@ -84,7 +98,8 @@ def read_estate(
     contacts = ledger.latest("contact", job=ASKS, before=before)
     asked = ledger.latest("run", job=ASKS, before=before)
     last = max(asked.values(), key=lambda entry: entry.seq, default=None)
-    told, missed, outcomes = _read(ledger, latest, contacts, last)
+    refused = ledger.latest("host-facts", status="rejected", before=before)
+    told, missed, outcomes = _read(ledger, latest, contacts, refused, last)
     network = devices(ledger, moment, ())
     member_of: dict[str, set[str]] = {}
     for group, members in (groups or {}).items():
@@ -102,11 +117,28 @@ def read_estate(
         if name not in network
     }
     there = {name: one for name, one in network.items() if not outcomes or name in outcomes}
-    return Estate(moment, hosts, index or Index(), there, town, groups)
+    return Estate(moment, hosts, index or Index(), there, town, groups, *_warranties(town))
+
+
+def _warranties(town: Town | None) -> tuple[Warranties | None, str]:
+    """The list that lies beside the town's inventory, and why it can't be used."""
+    if town is None:
+        return None, ""
+    try:
+        return load_warranties(town.directory), ""
+    except LookupError:  # a town that was read from no file
+        return None, ""
+    except TownFileError as error:
+        many = f"{len(error.problems)} mistakes" if len(error.problems) > 1 else "a mistake"
+        return None, f"{NAME} has {many}: civicops town check tells"
 
 
 def _read(
-    ledger: Ledger, latest: Mapping[str, Entry], contacts: Mapping[str, Entry], last: Entry | None
+    ledger: Ledger,
+    latest: Mapping[str, Entry],
+    contacts: Mapping[str, Entry],
+    refused: Mapping[str, Entry],
+    last: Entry | None,
 ) -> tuple[dict[str, Told], dict[str, str], dict[str, str]]:
     """Each host's facts; why one has given none since; and the inventory with what became of each, by the last run."""
     with uncollected():
@@ -116,9 +148,19 @@ def _read(
         for name, entry in latest.items()
         if entry.body in bodies
     }
-    missed = {}
-    for name, entry in contacts.items():
-        if (name not in told or entry.seq > latest[name].seq) and (body := bodies.get(entry.body)):
-            missed[name] = f"{body['outcome']}: {body['reason']}"
     outcomes: dict[str, str] = bodies[last.body]["hosts"] if last and last.body in bodies else {}
+    missed = {}
+    for name, outcome in outcomes.items():
+        if last and outcome in UNTOLD and (name not in told or latest[name].run != last.run):
+            missed[name] = UNTOLD[outcome]
+    for name, entry in contacts.items():
+        body = bodies.get(entry.body)
+        if body is None or (name in told and entry.seq < latest[name].seq):
+            continue
+        # An audit that failed is told with the hardening; the facts are there.
+        if not (name in told and body.get("action") == AUDITS and entry.run == latest[name].run):
+            missed[name] = f"{body['outcome']}: {body['reason']}"
+    for name, entry in refused.items():
+        if entry.seq > max(one[name].seq if name in one else 0 for one in (latest, contacts)):
+            missed[name] = f"its answer was refused: {entry.reason}"
     return told, missed, outcomes

@@ -93,11 +93,13 @@ def _load(name: str, directory: Path | None, inventories: Path | None = None) ->
     from civicops.calendar import load_calendar
     from civicops.town import TownFileError, load_town, town_dir
     from civicops.town.waivers import load_waivers
+    from civicops.town.warranty import load_warranties
 
     try:
         town = load_town(directory or town_dir(name, inventories))
         load_calendar(town)  # reads the calendar files that its freezes name
         load_waivers(town.directory)
+        load_warranties(town.directory)
         return _Looked(name, town, ())
     except TownFileError as error:
         return _Looked(name, None, error.problems)
@@ -111,13 +113,18 @@ def _with_hosts(one: _Looked) -> _Looked:
     from civicops.runs.inventory import InventoryError, read_groups
     from civicops.state import TownState
     from civicops.town.problems import whole
+    from civicops.town.warranty import strangers
 
     directory = one.town.directory
+    strange: list[Problem] = []
     try:
-        found = list(doubts(one.town, read_groups(one.town, TownState(one.town.id))))
+        groups = read_groups(one.town, TownState(one.town.id))
+        found = list(doubts(one.town, groups))
+        strange = strangers(directory, groups["all"])
     except InventoryError as error:
         found = [str(error).removeprefix(f"{directory.absolute()}: ")]
     problems = [problem for line in found for problem in whole(directory, line, "look at hosts.yml").problems]
+    problems += strange
     return _Looked(one.name, None if problems else one.town, tuple(problems))
 
 

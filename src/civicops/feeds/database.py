@@ -17,14 +17,14 @@ _PATIENCE = 60.0
 
 
 def index_path(root: Path | None = None) -> Path:
-    """Where the index lies; its directory is made, closed to others."""
-    return private_directory((root or state_root()) / ".feeds") / "index.sqlite"
+    """Where the index lies."""
+    return (root or state_root()) / ".feeds" / "index.sqlite"
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     """The index for reading, as it is now, whatever is imported meanwhile; None where nothing was imported yet."""
-    if not path.exists():
+    if not _there(path):
         yield None
         return
     with _told(path), closing(_connected(path)) as connection:
@@ -43,6 +43,7 @@ def writing(path: Path, patience: float = _PATIENCE) -> Iterator[sqlite3.Connect
 
     :raises FeedError: another import is still at work after `patience` seconds.
     """
+    private_directory(path.parent)
     with _alone(path, patience), _told(path), closing(_connected(path)) as connection:
         connection.execute("PRAGMA journal_mode = wal")
         _known_version(path, connection)
@@ -58,6 +59,18 @@ def writing(path: Path, patience: float = _PATIENCE) -> Iterator[sqlite3.Connect
             connection.rollback()
             raise
         connection.commit()
+
+
+def _there(path: Path) -> bool:
+    """Whether there is an index, in a directory that nobody else can write to; who only reads makes none."""
+    try:
+        path.parent.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise FeedError(f"{path.parent}: {error.strerror}; set CIVICOPS_STATE to a directory of your own") from error
+    private_directory(path.parent)
+    return path.exists()
 
 
 @contextmanager

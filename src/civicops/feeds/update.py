@@ -34,7 +34,7 @@ def update(index: Index, names: Iterable[str] = (), *, accept_smaller: bool = Fa
         if name not in ADDRESSES:
             raise FeedError(f"{printable(name, 60)!r} can't be downloaded; there are {', '.join(ADDRESSES)}")
     known = {name: one for one in formats() for name in one.feeds}
-    directory = private_directory(index.path.parent / "downloads")
+    directory = private_directory(private_directory(index.path.parent) / "downloads")
     with locked(directory / "lock") as got:
         if not got:
             raise FeedError("another update of feeds is going on; try again when it is done")

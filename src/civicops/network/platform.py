@@ -111,6 +111,19 @@ class Absent(_Data):
     absent: Regex
 
 
+class Life(_Data):
+    """Where the end of its software's support is told: a product of endoflife.date."""
+
+    product: str
+    cycle: Regex
+    """What a version begins with; its groups, joined by points, are the product's cycle. Others have no end there."""
+
+    def cycle_of(self, version: str) -> str | None:
+        """The cycle that a version is of; None where it is none that the product has."""
+        found = compiled(self.cycle).match(version)
+        return ".".join(found.groups()) if found else None
+
+
 class Platform(_Data):
     """A kind of network device."""
 
@@ -162,6 +175,8 @@ class Platform(_Data):
     """The line that closes it. None: the first line that is not indented more than the one that opened it."""
     signs: Mapping[Sign, Regex | Absent | None] = {}
     """What is judged from the configuration; a sign that is not here is unknown for this platform."""
+    life: Life | None = None
+    """None: nobody is known who tells, for all such devices, how long their software is supported."""
     restore: str
     """The documented way back: what a person does with the kept configuration."""
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from civicops.assess.estate import ASKS, AUDITS, UNTOLD
 from civicops.assess.facts import Facts
 from civicops.assess.hardening import read_hardening
 from civicops.assess.standing import OWN
+from civicops.feeds.store import Index
 from civicops.ledger.store import Anchor, Entry, Ledger
 from civicops.report.backups import Backups, read_backups
 from civicops.report.devices import Devices, read_devices
@@ -23,15 +25,6 @@ from civicops.state import TownState
 from civicops.town.model import System
 
 _RUNS_SHOWN = 12
-# The job whose hosts answer with their facts, and what it asks them besides.
-_ASKS = "checkup"
-_AUDITS = "civicops.town.baseline"
-# What a run's own summary says of a host, where no document of the host's tells more.
-_UNTOLD = {
-    "failed": "failed: no reason was recorded",
-    "unreachable": "unreachable: no reason was recorded",
-    "no_answer": "the run ended before it answered",
-}
 
 
 @dataclass(frozen=True)
@@ -139,6 +132,7 @@ def collect(
     systems: tuple[System, ...] = (),
     groups: Mapping[str, Collection[str]] | None = None,
     state: TownState | None = None,
+    index: Index | None = None,
 ) -> TownReport:
     """Read what a report shows. `moment` is the report's own time; it decides what has ended or ends soon. `systems`
     are the town's, and `groups` Ansible's variable of that name, which says where their hosts are. Changes of network
@@ -147,12 +141,12 @@ def collect(
     latest = ledger.latest("host-facts")
     previous = ledger.previous(latest.values())
     # Only the job that asks for facts tells that there are none: work that failed is told with that work.
-    contacts = ledger.latest("contact", job=_ASKS)
+    contacts = ledger.latest("contact", job=ASKS)
     refused = ledger.latest("host-facts", status="rejected")
     # A run has written one when it began, and another at the end of each attempt.
     written = [entry for entry in ledger.newest("run", 3 * _RUNS_SHOWN) if entry.status == "accepted"]
     run_entries = list({entry.run: entry for entry in reversed(written)}.values())[::-1][:_RUNS_SHOWN]
-    last_asked = next((entry for entry in ledger.newest("run", 1, job=_ASKS) if entry.status == "accepted"), None)
+    last_asked = next((entry for entry in ledger.newest("run", 1, job=ASKS) if entry.status == "accepted"), None)
     wanted = [*latest.values(), *previous.values(), *contacts.values()]
     bodies = ledger.bodies([*wanted, last_asked] if last_asked else wanted)
     inventory: dict[str, str] = bodies[last_asked.body]["hosts"] if last_asked and last_asked.body in bodies else {}
@@ -194,7 +188,7 @@ def collect(
         hardening=hardening,
         backups=backups,
         recovery=recovery_told(ledger, there, told, moment, systems=systems, groups=groups),
-        devices=read_devices(ledger, state, moment),
+        devices=read_devices(ledger, state, moment, index or Index()),
         anchor=ledger.anchor(),
     )
 
@@ -230,11 +224,11 @@ def _host(
 ) -> Host:
     missed, missed_at = None, None
     answered = facts.seq if facts else 0
-    if last_run and last_run[1] in _UNTOLD and last_run[0].run != (facts.run if facts else None):
-        missed, missed_at = _UNTOLD[last_run[1]], last_run[0].collected_at
+    if last_run and last_run[1] in UNTOLD and last_run[0].run != (facts.run if facts else None):
+        missed, missed_at = UNTOLD[last_run[1]], last_run[0].collected_at
     told = bodies.get(contact.body) if contact and contact.seq > answered else None
     # An audit that failed is told with the hardening; the facts are there.
-    if contact and told and not (facts and told.get("action") == _AUDITS and contact.run == facts.run):
+    if contact and told and not (facts and told.get("action") == AUDITS and contact.run == facts.run):
         missed, missed_at = f"{told['outcome']}: {told['reason']}", contact.collected_at
     if refused and refused.seq > max(answered, contact.seq if contact else 0):
         missed, missed_at = f"its answer was refused: {refused.reason}", refused.collected_at

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from civicops.assess.device_life import Lives, Support
 from civicops.assess.devices import Device, devices
+from civicops.feeds.store import Index
 from civicops.ledger.store import Ledger
 from civicops.moments import stamp
 from civicops.network.differences import unified
@@ -31,6 +33,9 @@ class DeviceLine:
     kind: str
     serial: str
     software: str
+    support: str
+    """How long its software is supported, or why that is not known."""
+    support_state: State
     up: str
     neighbours: int
     whole_at: str | None
@@ -66,7 +71,7 @@ class Devices:
         return [line for line in self.lines if line.state in states]
 
 
-def read_devices(ledger: Ledger, state: TownState | None, moment: datetime) -> Devices | None:
+def read_devices(ledger: Ledger, state: TownState | None, moment: datetime, index: Index) -> Devices | None:
     """None where no device of the town was ever asked."""
     asked = next((entry for entry in ledger.newest("run", 20, job="network") if entry.status == "accepted"), None)
     if asked is None:
@@ -76,13 +81,16 @@ def read_devices(ledger: Ledger, state: TownState | None, moment: datetime) -> D
     outcomes: dict[str, str] = body["hosts"] if body else {}
     group = {name for name, outcome in outcomes.items() if outcome != "not_asked"}
     found = devices(ledger, moment, inventory)
-    lines = sorted(map(_line, found.values()), key=lambda line: (WORST_FIRST.index(line.state), line.name))
+    lives = Lives(index, moment.date())
+    told = (_line(one, lives.of(one)) for one in found.values())
+    lines = sorted(told, key=lambda line: (WORST_FIRST.index(line.state), line.name))
     return Devices(lines, sorted(group - found.keys()), list(_changes(state, found, moment)) if state else [])
 
 
-def _line(one: Device) -> DeviceLine:
+def _line(one: Device, support: Support) -> DeviceLine:
     facts = one.facts.body if one.facts else {}
     state: State = "bad" if one.alarms else "soon" if one.remarks else "good"
+    found: State = "bad" if support.severity == "high" else "soon"
     return DeviceLine(
         name=one.name,
         state=state,
@@ -90,6 +98,8 @@ def _line(one: Device) -> DeviceLine:
         or one.config.body["platform"],
         serial=facts.get("serial") or "",
         software=", made ".join(part for part in (facts.get("version"), facts.get("software_built")) if part),
+        support=support.text,
+        support_state={"found": found, "unknown": "unknown", "fine": "good"}[support.state],
         up=_days(facts),
         neighbours=len(facts.get("neighbours") or ()),
         whole_at=stamp(one.whole_at) if one.whole_at else None,

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Literal
 
 from civicops.assess.facts import Facts
-from civicops.report.lifecycle import release_of
+from civicops.assess.lifecycle import release_of, stage
+from civicops.assess.measures import Fullness, age_of_machine, filled, fullness, has_power, with_room, without_password
+from civicops.assess.measures import security_source as security_source_of
+from civicops.text import size
 
 State = Literal["bad", "unknown", "soon", "good", "plain"]
 
 # Worst first: what is not known is worse than what merely comes near.
 WORST_FIRST: tuple[State, ...] = ("bad", "unknown", "soon", "good", "plain")
 
-# Shares of a file system in use: the defaults of Zabbix's template "Linux by Zabbix agent" (VFS.FS.PUSED.MAX).
-DISK_SOON = 0.80
-DISK_BAD = 0.90
-# An operating system that ends within this time is told: replacing one takes a town a budget round.
-END_SOON = timedelta(days=183)
 _NAMES_SHOWN = 12
+_FULLNESS: dict[Fullness, State] = {"full": "bad", "near": "soon", "room": "good"}
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,10 @@ def operating_system(facts: Facts, today: date) -> Figure:
         return Figure("os", "Operating system", str(name), "unknown", how, ("its end of support is not in our table",))
     how = f"{how}; end of support: {release.source}"
     value = f"{name}, security updates until {release.until}"
-    if release.until < today:
+    ends = stage(release.until, today)
+    if ends == "past":
         return Figure("os", "Operating system", f"{name}, without security updates since {release.until}", "bad", how)
-    if release.until - today < END_SOON:
+    if ends == "soon":
         return Figure("os", "Operating system", value, "soon", how)
     details: tuple[str, ...] = ()
     if release.regular_until and release.regular_until < today:
@@ -87,15 +87,16 @@ def all_updates(facts: Facts, today: date) -> Figure:
 
 
 def security_source(facts: Facts, today: date) -> Figure:
-    present, why = (facts.get("package_sources", key) for key in ("security_source", "security_source_why"))
     how = "the host's package sources and its downloaded lists"
-    if facts.get("package_sources") is None:
+    told = security_source_of(facts)
+    if told is None:
         return _unknown("source", "Security source", facts, "package_sources", how=how)
+    present, why = told
     if present is False:
-        return Figure("source", "Security source", "missing", "bad", how, (str(why),))
+        return Figure("source", "Security source", "missing", "bad", how, (why,))
     if present is None:
-        return Figure("source", "Security source", str(why), "plain", how)
-    return Figure("source", "Security source", "present", "good", how, (str(why),))
+        return Figure("source", "Security source", why, "plain", how)
+    return Figure("source", "Security source", "present", "good", how, (why,))
 
 
 def reboot(facts: Facts, today: date) -> Figure:
@@ -114,16 +115,12 @@ def reboot(facts: Facts, today: date) -> Figure:
 
 
 def disk_room(facts: Facts, today: date) -> Figure:
-    systems, how = facts.get("filesystems"), "statvfs on each local file system; room that root keeps is not free"
-    usable = [one for one in systems or () if one.get("bytes") and not one.get("read_only")]
+    how = "statvfs on each local file system; room that root keeps is not free"
+    usable = with_room(facts)
     if not usable:
         return _unknown("disk", "Disk room", facts, "filesystems", how=how)
-
-    def used(one: dict[str, Any]) -> float:
-        return 1 - float(one["free_bytes"]) / float(one["bytes"])
-
-    fullest = max(usable, key=used)
-    state: State = "bad" if used(fullest) > DISK_BAD else "soon" if used(fullest) > DISK_SOON else "good"
+    fullest = max(usable, key=filled)
+    state = _FULLNESS[fullness(filled(fullest))]
     value = f"{fullest['mount']} has {size(fullest['free_bytes'])} of {size(fullest['bytes'])} free"
     others = [
         f"{one['mount']}: {size(one['free_bytes'])} of {size(one['bytes'])} free"
@@ -150,9 +147,8 @@ def hardware(facts: Facts, today: date) -> Figure:
 
 def age(facts: Facts, today: date) -> Figure:
     since, basis = (facts.get("hardware", "age", key) for key in ("since", "basis"))
-    try:
-        days = (today - date.fromisoformat(str(since)[:10])).days
-    except ValueError:
+    days = age_of_machine(facts, today)
+    if days is None:
         return Figure("age", "Age", f"not known: {basis or 'no date to go by'}", "plain", "estimate")
     return Figure("age", "Age", f"about {days / 365.25:.0f} years, since {since}", "plain", f"estimate: {basis}")
 
@@ -161,8 +157,8 @@ def accounts(facts: Facts, today: date) -> Figure:
     users, how = facts.get("users"), "/etc/passwd, group and shadow; logins from the host's own records"
     if users is None:
         return _unknown("accounts", "Accounts", facts, "users", how=how)
-    powerful = [str(user["name"]) for user in users if user.get("uid") == 0 or user.get("power_groups")]
-    empty = [str(user["name"]) for user in users if (user.get("password") or {}).get("state") == "empty"]
+    powerful = [str(user["name"]) for user in users if has_power(user)]
+    empty = [str(user["name"]) for user in users if without_password(user)]
     value = f"{len(users)} can log in, {len(powerful)} of them with administrator's power"
     details = [f"administrators: {_names(powerful)}"]
     if empty:
@@ -217,15 +213,6 @@ def figures_of(facts: Facts, today: date) -> list[Figure]:
 def worst(states: list[State]) -> State:
     """The worst of some states."""
     return min(states, key=WORST_FIRST.index, default="unknown")
-
-
-def size(amount: float) -> str:
-    """Bytes as people say them, in powers of 1024."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
 
 
 def _unknown(key: str, label: str, facts: Facts, *items: str, how: str) -> Figure:

@@ -124,9 +124,13 @@ _WORTH_TELLING = (
 
 def _devices_summary(told: Devices) -> list[str]:
     """What is said of network devices in a few lines."""
-    troubled = [line.name for line in told.with_state("bad")]
+    worth_telling = (
+        ("no good backup of the configuration", [line.name for line in told.with_state("bad")]),
+        ("software without support", [line.name for line in told.lines if line.support_state == "bad"]),
+        ("no answer yet", told.none_known),
+    )
     lines = []
-    for what, names in (("no good backup of the configuration", troubled), ("no answer yet", told.none_known)):
+    for what, names in worth_telling:
         if names:
             shown = ", ".join(printable(name, 60) for name in names[:5])
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""

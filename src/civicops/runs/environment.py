@@ -20,7 +20,7 @@ _CALLBACK = "civicops.town.run"
 _FORKS = 50
 _CONTROL_PATH_LIMIT = 75
 # A town's directory holds more than its inventory, and Ansible would read every file of it as one.
-_NO_INVENTORY = (r"^calendars$", r"^waivers\.yml$")
+_NO_INVENTORY = (r"^calendars$", r"^waivers\.yml$", r"^warranty\.csv$")
 
 
 def kept_environment(source: dict[str, str], *, ssh_agent: bool) -> dict[str, str]:

@@ -76,7 +76,7 @@ def comes(rule: Rule, since: date) -> bool:
     return next(rule.days(since, since + timedelta(days=36500)), None) is not None
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(rules(), st.dates(date(2020, 1, 1), date(2028, 12, 31)))
 def test_with_a_first_day(parts: dict[str, str], since: date) -> None:
     rule, last = rule_from(parts, since), since + FEW_YEARS

@@ -46,7 +46,7 @@ PATTERNS = st.one_of(
 MEMBERS = st.dictionaries(st.sampled_from(GROUPS), st.lists(st.sampled_from(HOSTS), max_size=4, unique=True))
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=700, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(PATTERNS, MEMBERS, st.lists(st.sampled_from(HOSTS), min_size=1, unique=True))
 def test_as_ansible_does(pattern: str, members: dict[str, list[str]], hosts: list[str]) -> None:
     try:

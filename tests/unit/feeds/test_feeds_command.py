@@ -70,7 +70,7 @@ def test_what_is_no_feed_is_one_line_and_exit_2(
 def test_a_state_that_is_no_directory(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("CIVICOPS_STATE", "/etc/passwd")
     assert command("status") == 2
-    assert capsys.readouterr().err.startswith("civicops: /etc/passwd: ")
+    assert capsys.readouterr().err.startswith("civicops: /etc/passwd")
 
 
 def test_an_empty_directory_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

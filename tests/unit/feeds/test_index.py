@@ -39,8 +39,7 @@ def test_an_index_that_is_not_there_is_empty() -> None:
     assert index.status() == {}
     assert index.kev("CVE-2026-1000") is None
     assert index.all_advisories("debian", "12") == {}
-    assert not index.path.exists()
-    assert index.path.parent.stat().st_mode & 0o077 == 0
+    assert not index.path.parent.exists(), "who only asks makes nothing"
 
 
 def test_smaller_or_older_is_refused_unless_asked(tmp_path: Path) -> None:

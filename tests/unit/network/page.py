@@ -23,13 +23,16 @@ def known_as(platform: Platform) -> str:
 
 
 def table() -> str:
-    lines = ["| platform | `netmiko_platform` | tested with | asked for | end |", "|---|---|---|---|---|"]
+    lines = [
+        "| platform | `netmiko_platform` | tested with | asked for | end | support told by |",
+        "|---|---|---|---|---|---|",
+    ]
     for platform in sorted(platforms().values(), key=lambda one: one.title.lower()):
         tested = ", ".join(platform.recordings) if platform.tested else "**untested**"
         command = platform.running.command.replace("|", "\\|")
-        lines.append(
-            f"| {platform.title} | {known_as(platform)} | {tested} | `{command}` | {end_of(platform.running)} |"
-        )
+        life = f"`{platform.life.product}`" if platform.life else "nobody"
+        cells = [platform.title, known_as(platform), tested, f"`{command}`", end_of(platform.running), life]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -147,7 +147,7 @@ class TestKeys:
         tmp_path: Path,
     ) -> None:
         file = tmp_path / "id"
-        file.write_bytes(key.export_private_key("openssh", passphrase=passphrase))
+        file.write_bytes(key.export_private_key("openssh", passphrase=passphrase, rounds=16))
         device = replayer.ssh(ios, user_keys=[key])
         device.known_hosts(known_hosts)
         login = Login("127.0.0.1", device.port, USER, key_file=file, key_passphrase=passphrase)
@@ -176,7 +176,7 @@ class TestKeys:
     ) -> None:
         file = tmp_path / "id"
         if content:
-            file.write_bytes(key.export_private_key("openssh", passphrase="open sesame"))
+            file.write_bytes(key.export_private_key("openssh", passphrase="open sesame", rounds=16))
         device = replayer.ssh(ios, user_keys=[key])
         device.known_hosts(known_hosts)
         login = Login("127.0.0.1", device.port, USER, key_file=file, key_passphrase=passphrase)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.unit.backups import NOW, append, put_config
+from tests.unit.backups import DEVICE_FACTS, NOW, append, put_config, put_network_run
+from tests.unit.feeds.samples import put
 from tests.unit.network.kept import sealed
 
-from civicops.ledger.documents import Document
+from civicops.feeds.store import Index
 from civicops.ledger.store import Ledger
 from civicops.network.store import New, Store
 from civicops.report.collect import collect
@@ -19,31 +20,10 @@ from civicops.report.devices import Devices, read_devices
 from civicops.report.write import render, summary
 from civicops.state import TownState
 
-FACTS = {
-    "platform": "cisco_ios",
-    "tested": True,
-    "vendor": "Cisco",
-    "transport": "ssh",
-    "model": "C9200L <b>",
-    "serial": "JAE24",
-    "version": "17.9.4a",
-    "hostname": "sw1",
-    "software_built": "2023-10-20",
-    "uptime_seconds": 90_000,
-    "members": [],
-    "modules": [],
-    "interfaces": [],
-    "neighbours": [],
-    "power": [],
-    "temperatures": [],
-    "poe": [],
-    "unanswered": [],
-    "seconds": 1.5,
-}
-
 
 @pytest.fixture
-def state(tmp_path: Path) -> TownState:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TownState:
+    monkeypatch.setenv("CIVICOPS_STATE", str(tmp_path))
     return TownState("riverton", tmp_path)
 
 
@@ -53,47 +33,22 @@ def ledger(state: TownState) -> Iterator[Ledger]:
         yield opened
 
 
-def put_run(ledger: Ledger, **hosts: str) -> None:
-    body = {
-        "playbook": "network_backup",
-        "started_at": "2026-11-30T11:00:00Z",
-        "ended_at": "2026-11-30T11:01:00Z",
-        "limit": None,
-        "user": "ops",
-        "ansible": "2.19",
-        "hosts": hosts,
-    }
-    document = Document(
-        kind="run",
-        version=1,
-        id=str(uuid.uuid4()),
-        town=ledger.town,
-        host="",
-        target=None,
-        run=str(uuid.uuid4()),
-        job="network",
-        check=False,
-        attempt=1,
-        collected_at="2026-11-30T11:01:00Z",
-        body=body,
-    )
-    ledger.append([document])
-
-
 def read(ledger: Ledger, state: TownState) -> Devices:
-    found = read_devices(ledger, state, NOW)
+    found = read_devices(ledger, state, NOW, Index())
     assert found is not None
     return found
 
 
 def test_nothing_is_said_where_no_device_was_ever_asked(ledger: Ledger, state: TownState) -> None:
-    assert read_devices(ledger, state, NOW) is None
+    assert read_devices(ledger, state, NOW, Index()) is None
 
 
 def test_good_bad_old_and_never_answered(ledger: Ledger, state: TownState) -> None:
-    put_run(ledger, good="ok", partial="failed", old="unreachable", never="unreachable", loud="ok", pc="not_asked")
+    put_network_run(
+        ledger, good="ok", partial="failed", old="unreachable", never="unreachable", loud="ok", pc="not_asked"
+    )
     put_config(ledger, "good")
-    append(ledger, "device-facts", "good", FACTS, timedelta(hours=1))
+    append(ledger, "device-facts", "good", DEVICE_FACTS, timedelta(hours=1))
     put_config(ledger, "partial", outcome="refused", reason="its end marker is missing")
     put_config(ledger, "old", age=timedelta(days=20), whole_at="2026-11-10T11:00:00Z")
     put_config(ledger, "loud", unsaved=True)
@@ -110,10 +65,28 @@ def test_good_bad_old_and_never_answered(ledger: Ledger, state: TownState) -> No
     good = told.lines[-1]
     assert (good.kind, good.serial, good.up) == ("Cisco C9200L <b>", "JAE24", "1 day")
     assert good.software == "17.9.4a, made 2023-10-20"
+    assert good.support_state == "unknown", "there is no feed"
+
+
+def test_software_that_is_not_supported_any_more_is_told(ledger: Ledger, state: TownState, tmp_path: Path) -> None:
+    feed = tmp_path / "endoflife-2026-11-01.json"
+    cycles = [{"releaseCycle": "17.9", "eol": "2026-07-29"}]
+    feed.write_text(json.dumps({"cisco-ios-xe": {"releases": cycles}}))
+    put(feed)
+    put_network_run(ledger, old="ok", bare="ok")
+    put_config(ledger, "old")
+    append(ledger, "device-facts", "old", DEVICE_FACTS, timedelta(hours=1))
+    put_config(ledger, "bare")
+    bare, old = sorted(read(ledger, state).lines, key=lambda line: line.name)
+    assert (bare.support_state, bare.support) == ("unknown", "which software it runs is not known")
+    assert (old.support_state, old.state) == ("bad", "good")
+    report = collect(ledger, "Riverton", NOW, state=state)
+    assert "not supported since 2026-07-29" in render(report)
+    assert "  software without support on 1 network device: old" in summary(report)
 
 
 def test_changes_are_shown_as_text_the_newest_first(ledger: Ledger, state: TownState) -> None:
-    put_run(ledger, sw1="ok")
+    put_network_run(ledger, sw1="ok")
     put_config(ledger, "sw1")
     line = "description <script>alert(1)</script> \x1b[31m"
     for days, text in ((40, "hostname a\n"), (9, "hostname b\n"), (2, f"hostname b\n{line}\n")):
@@ -135,7 +108,7 @@ def test_changes_are_shown_as_text_the_newest_first(ledger: Ledger, state: TownS
 
 
 def test_the_summary_names_devices_without_a_good_backup(ledger: Ledger, state: TownState) -> None:
-    put_run(ledger, sw1="failed", sw2="unreachable")
+    put_network_run(ledger, sw1="failed", sw2="unreachable")
     put_config(ledger, "sw1", outcome="refused", reason="empty")
     lines = summary(collect(ledger, "Riverton", NOW, state=state))
     assert "  no good backup of the configuration on 1 network device: sw1" in lines

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from civicops.assess.facts import Facts
+from civicops.assess.lifecycle import release_of
 from civicops.report.figures import Figure, figures_of, size
 from civicops.report.history import changes
-from civicops.report.lifecycle import release_of
 
 TODAY = date(2026, 11, 23)
 

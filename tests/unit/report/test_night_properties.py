@@ -124,7 +124,7 @@ WORDS = st.one_of(
 RUN_SAYS = st.sampled_from(["ok", "changed", "failed", "unreachable", "not_asked", "no_answer"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     hosts=st.lists(st.tuples(st.lists(WORDS, max_size=4), RUN_SAYS), max_size=8),
     ended=st.booleans(),
@@ -193,7 +193,7 @@ def write(evening: Evening, host: str, kind: str, what: str) -> None:
         evening.add("patch", host, {"bytes": 9}, status=kind, reason=HOSTILE)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=drawn(SCHEMA), name=TEXTS.filter(lambda text: bool(text) and "\0" not in text and text.isprintable()))
 def test_whatever_a_host_says_is_shown_as_text(ledger: Ledger, town: Town, body: dict[str, Any], name: str) -> None:
     body = json.loads(re.sub(r"\\ud[89a-f]..", "?", json.dumps(body)))  # as the way in does

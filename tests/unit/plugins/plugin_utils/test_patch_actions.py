@@ -205,7 +205,7 @@ ANSWERS = st.fixed_dictionaries(
 OURS = {"outcome", "adopted", "reason", "began", "rebooted", "started_at", "ended_at", "seconds", "host_time"}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(first=ANSWERS, last=ANSWERS | HOSTILE)
 def test_whatever_a_host_answers_is_told_and_what_is_ours_is_in_order(first: Any, last: Any) -> None:
     answers = [Answer.read(json.dumps(one)) for one in (first, last)]

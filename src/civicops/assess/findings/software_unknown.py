@@ -1,0 +1,42 @@
+"""Software that is not the distribution's: nobody but its maker mends it, and often nobody has it on a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from civicops.assess.estate import Estate, Host
+from civicops.assess.facts import Facts
+from civicops.assess.host_finding import HostFinding, Said, cells
+from civicops.assess.origins import is_own, own_names
+from civicops.assess.recovery_known import brief, listed
+
+
+class SoftwareUnknown(HostFinding):
+    id = "software-unknown"
+    title = "Software from elsewhere than the distribution"
+    severity = "low"
+    frameworks = ("CIS v8 2.1", "CIS v8 2.3", "NIST 800-53 CM-8", "NIST 800-53 CM-11", "CJIS CM-11")
+    remedy = "Put it on the town's list with its owner, and have its maker's updates; remove what nobody knows."
+    effort = "low"
+    reads = ("packages",)
+    despite = ("packages.last_used",)
+
+    def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
+        packages, names = cells(facts, "packages"), own_names(facts)
+        if not packages:
+            yield self.not_known(facts, "which software it has is")
+            return
+        owned = [(row, is_own(row, names)) for row in packages]
+        others = sorted({f"{brief(row.get('name'))} ({brief(row['origin'])})" for row, own in owned if own is False})
+        unclear = sorted({str(row.get("name")) for row, own in owned if own is None})
+        if others:
+            yield Said("found", f"{len(others)} packages: {listed(others)}")
+        elif unclear:
+            why = facts.why_unread("packages.origin") or "the host did not tell"
+            text = f"where {len(unclear)} of {len(packages)} packages come from is not known ({brief(why)})"
+            yield Said("unknown", f"{text}: {listed(unclear, 3)}")
+        else:
+            yield Said("fine", f"all of {len(packages)} packages are the distribution's")
+
+
+FINDING = SoftwareUnknown()

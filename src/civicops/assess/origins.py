@@ -1,0 +1,40 @@
+"""Whether a package is the distribution's own: what it is, the release's end decides about; others have makers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from civicops.assess.facts import Facts
+from civicops.assess.host_finding import cells, data
+from civicops.assess.lifecycle import os_of
+
+
+def own_names(facts: Facts) -> tuple[str, ...]:
+    """How the host's distribution calls itself as an origin of packages, in small letters; none if it is not known.
+
+    A host most of whose packages have another name than we know of it has not only somebody else's packages: there the
+    name that we know is wrong.
+    """
+    os_id, _, _ = os_of(facts)
+    names = _names().get(os_id, ())
+    return names if any(is_own(row, names) for row in cells(facts, "packages")) else ()
+
+
+def is_own(row: Mapping[str, Any], names: tuple[str, ...]) -> bool | None:
+    """Whether a package's row says that it comes from the distribution; None where that is not told.
+
+    An empty one is told of packages that no archive has any more, the distribution's superseded ones among them. Some
+    origins say more than the name: `Debian:bookworm-security`, `SUSE LLC <https://www.suse.com/>`.
+    """
+    origin = row.get("origin")
+    if not isinstance(origin, str) or not origin.strip() or not names:
+        return None
+    text = origin.strip().lower()
+    return any(text == name or text.startswith((f"{name}:", f"{name}/", f"{name} ", f"{name},")) for name in names)
+
+
+@cache
+def _names() -> dict[str, tuple[str, ...]]:
+    return {os_id: tuple(names) for os_id, names in data("origins")["distributions"].items()}
