@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +18,7 @@ from civicops.feeds.database import index_path, reading, writing
 from civicops.feeds.error import FeedError
 from civicops.feeds.format import Advice, Format, Row, Told
 from civicops.feeds.source import Source
-from civicops.feeds.values import cve_number, cve_text
+from civicops.feeds.values import cve_number, cve_text, is_cve
 from civicops.moments import stamp
 from civicops.text import printable
 
@@ -32,6 +32,8 @@ _ADVISORIES = (
     " CROSS JOIN fix ON fix.scope = scope.id CROSS JOIN package ON package.id = fix.package"
     " CROSS JOIN advisory ON advisory.id = fix.advisory WHERE scope.distribution = ? AND scope.release = ?"
 )
+_NAMING = "SELECT id FROM advisory WHERE name = ? OR instr(' ' || cves || ' ', ?)"
+_OF_ADVISORY = " AND fix.advisory IN (SELECT value FROM json_each(?))"
 _OF_PACKAGE = " AND fix.package IN (SELECT id FROM package WHERE name = ?)"
 
 
@@ -77,6 +79,16 @@ class Advisory(NamedTuple):
     fixed: str | None
     state: str
     feed: str
+
+
+class Naming(NamedTuple):
+    """The advisories of one name or on one CVE. `known`: whether any feed has one, on whatever package.
+
+    `of`: by distribution and release, and then by package; a release of which no package is named has none.
+    """
+
+    known: bool
+    of: dict[tuple[str, str], dict[str, list[Advisory]]]
 
 
 class Exploited(NamedTuple):
@@ -178,19 +190,21 @@ class Index:
         """The same for all packages of a release at once, by package: for matching many hosts."""
         return self._advisories(distribution, release, None)
 
+    def naming(self, name: str, releases: Iterable[tuple[str, str]]) -> Naming:
+        """The advisories of that name, or on that CVE: whether any feed has one, and those on packages of releases."""
+        # The NUL stands in no advisory.
+        wanted = f" {name[4:]} " if is_cve(name) else "\0"
+        numbers = json.dumps([row[0] for row in self._asked(_NAMING, name, wanted)])
+        found = {}
+        for distribution, release in releases if numbers != "[]" else ():
+            rows = self._asked(_ADVISORIES + _OF_ADVISORY, distribution, release, numbers)
+            found[distribution, release] = _by_package(rows)
+        return Naming(numbers != "[]", found)
+
     def _advisories(self, distribution: str, release: str, source: str | None) -> dict[str, list[Advisory]]:
-        found: dict[str, list[Advisory]] = {}
-        cves: dict[str, tuple[str, ...]] = {}
         if source is None:
-            rows = self._asked(_ADVISORIES, distribution, release)
-        else:
-            rows = self._asked(_ADVISORIES + _OF_PACKAGE, distribution, release, source)
-        for package, name, packed, introduced, fixed, state, feed in rows:
-            if packed not in cves:
-                cves[packed] = tuple(f"CVE-{one}" for one in packed.split())
-            one = Advisory(name, cves[packed], introduced or None, fixed or None, state, feed)
-            found.setdefault(package, []).append(one)
-        return found
+            return _by_package(self._asked(_ADVISORIES, distribution, release))
+        return _by_package(self._asked(_ADVISORIES + _OF_PACKAGE, distribution, release, source))
 
     def kev(self, cve: str) -> Exploited | None:
         rows = self._asked("SELECT added, due, ransomware, name FROM kev WHERE cve = ?", cve_number(cve))
@@ -262,6 +276,17 @@ class Index:
             values = tuple(feed.__dict__.values())
             connection.execute(f"INSERT INTO feed VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
         return Imported(feed, former, unchanged=False, left_out=told.left_out)
+
+
+def _by_package(rows: Iterable[tuple[str, ...]]) -> dict[str, list[Advisory]]:
+    found: dict[str, list[Advisory]] = {}
+    cves: dict[str, tuple[str, ...]] = {}
+    for package, name, packed, introduced, fixed, state, feed in rows:
+        if packed not in cves:
+            cves[packed] = tuple(f"CVE-{one}" for one in packed.split())
+        one = Advisory(name, cves[packed], introduced or None, fixed or None, state, feed)
+        found.setdefault(package, []).append(one)
+    return found
 
 
 def _format_name(format: Format) -> str:
