@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from civicops.assess.bulk import Shared, uncollected
 from civicops.assess.devices import Device, devices
@@ -14,10 +15,14 @@ from civicops.assess.finding import Told
 from civicops.feeds.store import Index
 from civicops.ledger.store import Entry, Ledger
 from civicops.moments import moment as moment_of
-from civicops.town.model import Department, System, Town
 from civicops.town.problems import TownFileError
 from civicops.town.warranty import NAME, Warranties, load_warranties
 
+if TYPE_CHECKING:
+    from civicops.town.model import Department, System, Town
+
+Read = Callable[[Iterable[Entry]], Mapping[str, Any]]
+"""Reads the bodies of entries, by their hash."""
 FACTS_STALE = timedelta(days=35)
 """How old a host's facts may be to be good news: a checkup a month, and some days."""
 ASKS = "checkup"
@@ -92,24 +97,21 @@ def read_estate(
     town: Town | None = None,
     groups: Mapping[str, Collection[str]] | None = None,
     before: int | None = None,
+    read: Read | None = None,
 ) -> Estate:
-    """Read it. `before`: from what the ledger had before that number alone."""
+    """Read it. `before`: from what the ledger had before that number alone. `read`: what reads bodies in the place of
+    the ledger's own `bodies`."""
     latest = ledger.latest("host-facts", before=before)
     contacts = ledger.latest("contact", job=ASKS, before=before)
     asked = ledger.latest("run", job=ASKS, before=before)
     last = max(asked.values(), key=lambda entry: entry.seq, default=None)
     refused = ledger.latest("host-facts", status="rejected", before=before)
-    told, missed, outcomes = _read(ledger, latest, contacts, refused, last)
+    told, missed, outcomes = _read(read or partial(ledger.bodies, each=Shared().body), latest, contacts, refused, last)
     network = devices(ledger, moment, ())
-    member_of: dict[str, set[str]] = {}
-    for group, members in (groups or {}).items():
-        for name in members:
-            member_of.setdefault(name, set()).add(group)
     hosts = {
         name: Host(
             name,
             told=replace(told[name], old=moment - told[name].at > FACTS_STALE) if name in told else None,
-            groups=frozenset(member_of.get(name, ())),
             asked=name in told or name in missed or outcomes.get(name, "not_asked") != "not_asked",
             missed=missed.get(name, ""),
         )
@@ -117,7 +119,17 @@ def read_estate(
         if name not in network
     }
     there = {name: one for name, one in network.items() if not outcomes or name in outcomes}
-    return Estate(moment, hosts, index or Index(), there, town, groups, *_warranties(town))
+    return placed(Estate(moment, hosts, index or Index(), there, town, None, *_warranties(town)), groups)
+
+
+def placed(estate: Estate, groups: Mapping[str, Collection[str]] | None) -> Estate:
+    """The same with the inventory's groups; None: it could not be read."""
+    member_of: dict[str, set[str]] = {}
+    for group, members in (groups or {}).items():
+        for name in members:
+            member_of.setdefault(name, set()).add(group)
+    hosts = {name: replace(host, groups=frozenset(member_of.get(name, ()))) for name, host in estate.hosts.items()}
+    return replace(estate, hosts=hosts, groups=groups)
 
 
 def _warranties(town: Town | None) -> tuple[Warranties | None, str]:
@@ -134,7 +146,7 @@ def _warranties(town: Town | None) -> tuple[Warranties | None, str]:
 
 
 def _read(
-    ledger: Ledger,
+    read: Read,
     latest: Mapping[str, Entry],
     contacts: Mapping[str, Entry],
     refused: Mapping[str, Entry],
@@ -142,7 +154,7 @@ def _read(
 ) -> tuple[dict[str, Told], dict[str, str], dict[str, str]]:
     """Each host's facts; why one has given none since; and the inventory with what became of each, by the last run."""
     with uncollected():
-        bodies = ledger.bodies([*latest.values(), *contacts.values(), *([last] if last else ())], Shared().body)
+        bodies = read([*latest.values(), *contacts.values(), *([last] if last else ())])
     told = {
         name: Told(bodies[entry.body], moment_of(entry.collected_at))
         for name, entry in latest.items()

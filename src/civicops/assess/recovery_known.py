@@ -6,14 +6,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from civicops.assess.facts import Facts
 from civicops.assess.finding import Told
 from civicops.ledger.store import Entry, Ledger
 from civicops.moments import moment as moment_of
 from civicops.text import printable
-from civicops.town.model import System
+
+if TYPE_CHECKING:
+    from civicops.town.model import System
 
 STALE = timedelta(days=2)
 """How old a host's word may be before it says nothing any more: backups are taken daily, and their state with them."""

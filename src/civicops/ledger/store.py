@@ -14,6 +14,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,7 @@ class Ledger:
                 "postgresql+psycopg://USER@HOST/DATABASE, and install civicops[postgresql]"
             ) from error
         self._place = address.render_as_string()
+        self._until: int | None = None
         try:
             self._prepare()
         except BaseException:
@@ -280,6 +282,16 @@ class Ledger:
 
     # --- reading -----------------------------------------------------------------
 
+    def until(self, seq: int) -> Ledger:
+        """This ledger as it was when that number was its last: for reading alone, and while this one is open."""
+        view = copy(self)
+        view._until = seq
+        return view
+
+    def _there(self) -> sa.ColumnElement[bool]:
+        """What is looked at: everything, or what there was then."""
+        return sa.true() if self._until is None else entries.c.seq <= self._until
+
     def anchor(self) -> Anchor:
         """The ledger's head now."""
         with self._reading() as connection:
@@ -290,7 +302,7 @@ class Ledger:
         self, kind: str, *, status: Status = "accepted", before: int | None = None, job: str | None = None
     ) -> dict[str, Entry]:
         """The newest entry of a kind for each host, of one job or of any; with `before`, whose number is below it."""
-        wanted = (entries.c.kind == kind) & (entries.c.status == status)
+        wanted = (entries.c.kind == kind) & (entries.c.status == status) & self._there()
         if job is not None:
             wanted &= entries.c.job == job
         if before is not None:
@@ -300,7 +312,7 @@ class Ledger:
 
     def first(self, kind: str) -> dict[str, Entry]:
         """The oldest accepted entry of a kind for each host."""
-        wanted = (entries.c.kind == kind) & (entries.c.status == "accepted")
+        wanted = (entries.c.kind == kind) & (entries.c.status == "accepted") & self._there()
         oldest = sa.select(sa.func.min(entries.c.seq)).where(wanted).group_by(entries.c.host)
         return {entry.host: entry for entry in self._entries(entries.c.seq.in_(oldest))}
 
@@ -322,11 +334,12 @@ class Ledger:
 
     def of_run(self, run: str) -> list[Entry]:
         """Every entry of one run, in order."""
-        return self._entries(entries.c.run == run)
+        return self._entries((entries.c.run == run) & self._there())
 
     def newest(self, kind: str, limit: int, *, job: str | None = None) -> list[Entry]:
         """The newest entries of a kind, of one job or of any, newest first."""
-        query = sa.select(*_ENTRY_COLUMNS).where(entries.c.kind == kind).order_by(entries.c.seq.desc()).limit(limit)
+        wanted = (entries.c.kind == kind) & self._there()
+        query = sa.select(*_ENTRY_COLUMNS).where(wanted).order_by(entries.c.seq.desc()).limit(limit)
         if job is not None:
             query = query.where(entries.c.job == job)
         with self._reading() as connection:
@@ -339,16 +352,18 @@ class Ledger:
     def bodies(self, wanted: Iterable[Entry], each: Callable[[Any], Any] = lambda body: body) -> dict[str, Any]:
         """The bodies of entries by their hash; redacted ones are missing. `each`: what is kept of a body, before the
         next one is read."""
+        return {digest: each(json.loads(data)) for digest, data in self.raw_bodies(wanted)}
+
+    def raw_bodies(self, wanted: Iterable[Entry]) -> Iterator[tuple[str, bytes]]:
+        """Their bytes, as `canonical` writes them."""
         digests = sorted({entry.body for entry in wanted})
-        found: dict[str, Any] = {}
         with self._reading() as connection:
             for start in range(0, len(digests), _CHUNK):
                 query = sa.select(bodies.c.hash, bodies.c.packed).where(
                     bodies.c.hash.in_(digests[start : start + _CHUNK]), bodies.c.packed.is_not(None)
                 )
                 for digest, packed in connection.execute(query):
-                    found[digest] = each(json.loads(unpack(packed)))
-        return found
+                    yield digest, unpack(packed)
 
     def _entries(self, wanted: sa.ColumnElement[bool]) -> list[Entry]:
         query = sa.select(*_ENTRY_COLUMNS).where(wanted).order_by(entries.c.seq)
