@@ -52,14 +52,8 @@ def baseline(
 ) -> None:
     """Tell how hosts stand against their hardening profiles, from what the ledger holds; asks no host."""
     from civicops.assess.catalogue import SEVERITIES
-    from civicops.report.hardening_write import (
-        FORMATS,
-        HTML,
-        NoSuchHostError,
-        read_standing,
-        write_export,
-        write_standing,
-    )
+    from civicops.report.chosen import NoSuchHostError
+    from civicops.report.hardening_write import FORMATS, HTML, read_standing, write_export, write_standing
 
     form = _one_of(FORMATS, form, "--format")
     demand = None if fail_on is None else _one_of(SEVERITIES, fail_on, "--fail-on")

@@ -6,28 +6,22 @@ Text from hosts is data: a spreadsheet takes none of it for a formula, and nothi
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 from civicops.assess.catalogue import FRAMEWORKS, Control
 from civicops.assess.hardening import Hardening, Standing
 from civicops.assess.standing import Score, Verdict
+from civicops.report import sarif
 from civicops.text import printable
 
 _CELL = 1000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 """With these a spreadsheet's formula can begin; full-width twins of the first ones are taken for them by some."""
 _WIDE = str.maketrans("＝＋－＠", "=+-@")  # noqa: RUF001
-
-SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", None: "warning"}
-_SECURITY = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.0"}
-"""As code-scanning viewers sort by: the middle of CVSS's band of that name."""
 
 
 def plain(told: Hardening) -> dict[str, Any]:
@@ -142,40 +136,25 @@ def as_sarif(told: Hardening) -> dict[str, Any]:
         if one.counts and not one.met
     ]
     notes = [_note(host) for host in told.hosts if host.at is None or host.doubts]
-    notes += [{"level": "error", "message": {"text": _line(doubt, 2000)}} for doubt in told.doubts]
-    return {
-        "$schema": SARIF_SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {
-                    "driver": {
-                        "name": "civicops",
-                        "version": version("civicops"),
-                        "informationUri": "https://civicops.town",
-                        "rules": [_rule(one) for one in controls.values()],
-                    }
-                },
-                "automationDetails": {"id": f"civicops/{told.town}/baseline/"},
-                "invocations": [
-                    {"executionSuccessful": not (told.not_known or told.doubts), "toolExecutionNotifications": notes}
-                ],
-                "columnKind": "unicodeCodePoints",
-                "results": results,
-            }
-        ],
-    }
+    return sarif.log(
+        told.town,
+        "baseline",
+        rules=[_rule(one) for one in controls.values()],
+        results=results,
+        notes=[*notes, *(sarif.note("error", doubt) for doubt in told.doubts)],
+        successful=not (told.not_known or told.doubts),
+    )
 
 
 def _rule(control: Control) -> dict[str, Any]:
     tags = [f"{name}:{one}" for name, ids in control.frameworks.items() for one in ids]
     properties: dict[str, Any] = {"tags": [*tags, "security"]}
     if control.severity:
-        properties["security-severity"] = _SECURITY[control.severity]
+        properties["security-severity"] = sarif.SECURITY[control.severity]
     rule: dict[str, Any] = {
-        "id": _line(control.id),
-        "shortDescription": {"text": _line(control.title)},
-        "defaultConfiguration": {"level": _LEVELS[control.severity]},
+        "id": sarif.line(control.id),
+        "shortDescription": {"text": sarif.line(control.title)},
+        "defaultConfiguration": {"level": sarif.LEVELS[control.severity]},
         "properties": properties,
     }
     if control.rationale:
@@ -193,20 +172,16 @@ def _result(host: Standing, one: Verdict, index: int) -> dict[str, Any]:
     said = [f"{host.host}: {one.control.title}: {one.state.replace('_', ' ')}"]
     said += [f"is: {one.was}"] * bool(one.was) + [f"wanted: {one.wanted}"] * bool(one.wanted)
     said += [one.reason] * bool(one.reason) + list(host.doubts) * host.stale
-    name = _line(host.host)
     # Only what fails has a level.
-    level = _LEVELS[one.control.severity] if kind == "fail" else "none"
+    level = sarif.LEVELS[one.control.severity] if kind == "fail" else "none"
     result: dict[str, Any] = {
-        "ruleId": _line(one.control.id),
+        "ruleId": sarif.line(one.control.id),
         "ruleIndex": index,
         "kind": kind,
         "level": level,
-        "message": {"text": _line("; ".join(said), 2000)},
-        "locations": [{"logicalLocations": [{"name": name, "fullyQualifiedName": name, "kind": "resource"}]}],
-        # Of host and control alone: the same shortcoming has the same print in each run.
-        "partialFingerprints": {
-            "civicopsHostControl/v1": hashlib.sha256(f"{host.host}\0{one.control.id}".encode()).hexdigest()
-        },
+        "message": {"text": sarif.line("; ".join(said), 2000)},
+        "locations": sarif.locations(host.host),
+        "partialFingerprints": {"civicopsHostControl/v1": sarif.fingerprint(host.host, one.control.id)},
         "properties": {"state": one.state, "wouldChange": one.would_change, "auditedAt": host.at},
     }
     if one.state == "waived":
@@ -217,24 +192,20 @@ def _result(host: Standing, one: Verdict, index: int) -> dict[str, Any]:
 def _suppression(host: Standing, one: Verdict) -> dict[str, Any]:
     waiver = next((waiver for waiver in host.waivers if waiver.control == one.control.id), None)
     if waiver is None:
-        return {"kind": "external", "status": "underReview", "justification": _line(one.reason or "waived")}
+        return {"kind": "external", "status": "underReview", "justification": sarif.line(one.reason or "waived")}
     ends = "ran out on" if waiver.expired else "until"
     return {
         "kind": "external",
         # One that has run out excuses nothing any more.
         "status": "rejected" if waiver.expired else "accepted",
-        "justification": _line(f"{waiver.reason} ({waiver.approver}, {ends} {waiver.until})"),
+        "justification": sarif.line(f"{waiver.reason} ({waiver.approver}, {ends} {waiver.until})"),
     }
 
 
 def _note(host: Standing) -> dict[str, Any]:
     text = f"{host.host}: {'; '.join(host.doubts) or 'never audited'}"
     level = "error" if host.at is None or host.stale else "warning"
-    return {"level": level, "message": {"text": _line(text, 2000)}}
-
-
-def _line(value: str, limit: int = 1000) -> str:
-    return printable(value, limit) or "-"
+    return sarif.note(level, text)
 
 
 def _json(value: Any) -> str:

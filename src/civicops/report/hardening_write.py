@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from civicops.assess.hardening import Hardening, read_hardening
 from civicops.calendar import matching
 from civicops.jobs import JOBS
 from civicops.ledger.store import Entry, Ledger
+from civicops.report.chosen import chosen
 from civicops.report.hardening import WHYS, WORDS, Picture, label, score_words, summary
 from civicops.report.hardening_export import EXPORTS
 from civicops.report.pages import environment, write_whole
@@ -21,8 +21,6 @@ from civicops.runs.journal import NoSuchRunError
 from civicops.state import RUN_ID, TownState
 from civicops.text import printable
 from civicops.town import Town
-from civicops.town.patterns import check_pattern
-from civicops.town.rrule import RuleFault
 
 HTML = "html"
 FORMATS = (HTML, *EXPORTS)
@@ -35,10 +33,6 @@ _JOB = "baseline"
 _LOOKED_AT = 200
 # On a page for many hosts, so many lines of each of a host's lists at least, and so many of all hosts together.
 _LISTED, _LISTED_IN_ALL = 60, 9000
-
-
-class NoSuchHostError(Exception):
-    """No host of the town is meant by what somebody asked for."""
 
 
 @dataclass(frozen=True)
@@ -75,32 +69,11 @@ def read_standing(
                 doubts = (f"hosts that were never audited are missing here, as {error}",)
         if run is not None or doubts:
             told = read_hardening(ledger, run=run)
-            chosen = _chosen(hosts, groups, [one.host for one in told.hosts])
-            return replace(told, hosts=tuple(one for one in told.hosts if one.host in chosen), doubts=doubts)
-        told = read_hardening(ledger, hosts=_chosen(hosts, groups, matching(ASKED, groups)))
+            wanted = chosen(hosts, groups, [one.host for one in told.hosts])
+            return replace(told, hosts=tuple(one for one in told.hosts if one.host in wanted), doubts=doubts)
+        told = read_hardening(ledger, hosts=chosen(hosts, groups, matching(ASKED, groups)))
         gone = sorted(ledger.latest(_JOB).keys() - set(groups["all"]))
         return replace(told, gone=() if hosts else tuple(gone))
-
-
-def _chosen(patterns: Collection[str], groups: Mapping[str, Collection[str]], there: Iterable[str]) -> frozenset[str]:
-    """The hosts that are asked for; all that are there where nothing is."""
-    everybody = frozenset(there)
-    if not patterns:
-        return everybody
-    known = {**groups, "all": sorted({*everybody, *groups.get("all", ())})}
-    found: set[str] = set()
-    for pattern in patterns:
-        try:
-            check_pattern(pattern)
-            meant = matching(pattern, known) & everybody
-        except RuleFault as fault:
-            raise NoSuchHostError(f"--host {pattern}: {fault.message}; {fault.remedy}") from None
-        if not meant:
-            near = get_close_matches(pattern, everybody, 1)
-            perhaps = f"; perhaps {near[0]}" if near else ""
-            raise NoSuchHostError(f"--host {pattern}: no host that could be told of is meant by it{perhaps}")
-        found |= meant
-    return frozenset(found)
 
 
 def _newest_run(ledger: Ledger) -> str:
