@@ -38,6 +38,7 @@ class Job:
     effort: Effort = Effort(fixed=0)
     takes_back: str | None = None
     answers: tuple[str, ...] = ()
+    assessed: bool = False
 
     @property
     def owed(self) -> tuple[str, ...]:
@@ -59,6 +60,7 @@ _TABLE = (
         disturbs_users=False,
         timeout=timedelta(hours=2),
         answers=("host-facts",),
+        assessed=True,
     ),
     Job(
         "patch_stage",

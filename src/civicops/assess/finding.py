@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 from civicops.assess.catalogue import SEVERITIES, Severity
 
 State = Literal["found", "unknown", "fine"]
+RECORD = "findings"
+"""The kind of documents by which the ledger keeps what was found at the end of a run."""
 STATES: tuple[State, ...] = get_args(State)
 """Worst first."""
 Effort = Literal["low", "medium", "high"]

@@ -350,9 +350,14 @@ def _fingerprint(line: str) -> str:
 
 
 def conclude(town: Town, state: TownState, run: str, *, quiet: bool) -> None:
-    """Write the morning report of a run that has one, and say where; before `send_alerts`, which sends what it says."""
+    """Record what was found by a run that looks for it; write the morning report of one that has one, and say where.
+    Before `send_alerts`, which sends what it says."""
     from civicops.report.night_write import conclude_night
+    from civicops.runs.assessed import record_findings
 
+    if (problem := record_findings(town, state, run)) is not None:
+        for line in problem.splitlines():
+            typer.echo(f"civicops: {printable(line, 2000)}", err=True)
     written = conclude_night(town, state, run)
     if written is None:
         return
