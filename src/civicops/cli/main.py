@@ -10,7 +10,20 @@ from typing import Annotated, Any
 
 import typer
 
-from civicops.cli import baseline, devices, feeds, ledger, report, run_list, runs, scheduler, seal, town, windows
+from civicops.cli import (
+    baseline,
+    devices,
+    feeds,
+    findings,
+    ledger,
+    report,
+    run_list,
+    runs,
+    scheduler,
+    seal,
+    town,
+    windows,
+)
 from civicops.exit_status import ExitStatus
 from civicops.text import printable
 
@@ -28,6 +41,7 @@ app.command("runs")(run_list.show_runs)
 app.command("scheduler")(scheduler.scheduler)
 app.command("serve", hidden=True)(scheduler.serve)
 app.command("report")(report.report)
+app.command("findings")(findings.findings)
 app.command("baseline")(baseline.baseline)
 app.command("windows")(windows.windows)
 app.command("devices")(devices.devices)
