@@ -30,6 +30,10 @@ class Facts:
         columns = table["columns"]
         return [dict(zip(columns, row, strict=False)) for row in table.get("rows") or ()]
 
+    def cut(self, item: str) -> str | None:
+        """Why an item itself was not read, or not whole; what stands below it does not count."""
+        return next((str(one.get("reason")) for one in self.body.get("unread") or () if one.get("item") == item), None)
+
     def why_unread(self, *items: str) -> str | None:
         """Why something could not be read: the reason of the first `unread` item that is one of these or below it."""
         for entry in self.body.get("unread") or ():

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from civicops.assess.catalogue import SEVERITIES, Severity
 from civicops.assess.facts import Facts
 from civicops.assess.finding import Evidence
-from civicops.assess.package_rules import PACKAGE_STATES, Why
+from civicops.assess.package_rules import PACKAGE_STATES
 from civicops.assess.package_types import HostPackages, Standing
 from civicops.assess.package_weights import NOT_KNOWN
 from civicops.assess.recovery_known import brief, listed
@@ -174,15 +174,20 @@ class _Offers:
 
 def _not_assessed(packages: HostPackages) -> Iterator[Evidence]:
     """One for each kind of reason: those of packages, and those of the host as a whole."""
-    reasons: dict[str, dict[Why, list[Standing]]] = {}
+    reasons: dict[str, dict[str, None]] = {}
+    of_packages: dict[str, list[Standing]] = {}
     for why in packages.why:
-        reasons.setdefault(why.code, {}).setdefault(why, [])
+        reasons.setdefault(why.code, {})[why.text] = None
+    of_host = set(reasons)
     for one in packages.standings:
         if one.state == "not_assessed":
-            reasons.setdefault(one.why.code, {}).setdefault(one.why, []).append(one)
+            of_packages.setdefault(one.why.code, []).append(one)
+            texts = reasons.setdefault(one.why.code, {})
+            if one.why.code not in of_host:  # else the host's own words say more
+                texts[one.why.text] = None
     for code, texts in reasons.items():
-        standings = [one for some in texts.values() for one in some]
-        text = listed((why.text for why in texts), 3)
+        standings = of_packages.get(code, [])
+        text = listed(texts, 3)
         if standings:
             what = "one source package was" if len(standings) == 1 else f"{len(standings)} source packages were"
             text = f"{what} not assessed ({listed(one.source for one in standings)}): {text}"

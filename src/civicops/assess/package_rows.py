@@ -140,7 +140,12 @@ class Rows:
         own = self._release.own
         sources = facts.rows("package_sources") or []
         enabled = [one for one in sources if one.get("enabled") and one.get("kind") != "deb-src"]
-        if enabled and all(isinstance(one.get("origin"), str) and self._own(one["origin"]) for one in enabled):
+        whole = facts.why_unread("package_sources") is None
+        if (
+            whole
+            and enabled
+            and all(isinstance(one.get("origin"), str) and self._own(one["origin"]) for one in enabled)
+        ):
             return [(*row[:-1], own) if row[-1] is None else row for row in rows]
         waiting = {
             one.get("name")
@@ -167,7 +172,7 @@ def stale(facts: Facts) -> tuple[dict[str, tuple[str, ...]], list[Why]]:
     if not isinstance(processes, list):
         why.append(Why("restarts-unseen", "which processes still use former files could not be read"))
         processes = []
-    elif reason := facts.why_unread("reboot.stale_processes"):
+    elif reason := facts.why_unread("reboot.stale_processes", "processes") or facts.cut("reboot"):
         text = f"which processes still use former files was not seen of all: {brief(reason)}"
         why.append(Why("restarts-unseen", text))
     unclear = []

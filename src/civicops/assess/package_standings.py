@@ -21,17 +21,17 @@ class Standings:
 
     def __init__(self, release: Release | None, weights: Weights, why: Why = NO_WHY) -> None:
         self.release, self.why, self._weights = release, why, weights
-        self._kept: dict[tuple[Key, tuple[str, ...], Why], Standing] = {}
+        self._kept: dict[tuple[Key, bool, Why], Standing] = {}
 
     def of(self, key: Key, members: Sequence[Member], restart: tuple[str, ...], doubt: Why) -> Standing:
         """How packages of one source stand. `doubt`: why nothing may be called clean on that host."""
         if self.release is not None and self.release.distribution.by_binary:
             return self._judge(key, members, restart, doubt)
-        # Which of a source's packages a host has makes no difference then.
-        asked = (key, restart, doubt)
+        # Which of a source's packages a host has, and what still uses them, makes no difference then.
+        asked = (key, bool(restart), doubt)
         if asked not in self._kept:
             self._kept[asked] = self._judge(key, (), restart, doubt)
-        return replace(self._kept[asked], binaries=names_of(members))
+        return replace(self._kept[asked], binaries=names_of(members), restart=restart)
 
     def _judge(self, key: Key, members: Sequence[Member], restart: tuple[str, ...], doubt: Why) -> Standing:
         bare = Standing(key.source, key.version, names_of(members), "not_assessed", headers=key.role in (HEADERS, KEPT))
@@ -59,7 +59,7 @@ class Standings:
         else:
             for name, own in dict.fromkeys(members):
                 found.append(release.verdict(name, own))
-                if release.distribution.by_source and name != source and own.endswith(version):
+                if release.distribution.by_source and name != source and _bare(own) == _bare(version):
                     # A source's version lacks the epoch, which its packages have.
                     found.append(release.verdict(source, own))
         return found[0] if len(found) == 1 else together(found)
@@ -127,6 +127,11 @@ class Standings:
 
 def names_of(members: Iterable[Member]) -> tuple[str, ...]:
     return tuple(sorted({name for name, _ in members}))
+
+
+def _bare(version: str) -> str:
+    """A version without its epoch."""
+    return version.rpartition(":")[2]
 
 
 def with_state(bare: Standing, state: PackageState, why: Why) -> Standing:

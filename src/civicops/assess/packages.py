@@ -6,8 +6,6 @@ that of docs/assess-packages.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from civicops.assess.bulk import uncollected
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
@@ -33,6 +31,13 @@ __all__ = [
     "Why",
     "match",
 ]
+
+
+# The same of all hosts, so that alike packages of theirs stay alike; a host's own words stand in its `why`.
+_ALIKE = {
+    "facts-old": Why("facts-old", "its packages are known as of too long ago"),
+    "packages-cut": Why("packages-cut", "not all packages of the host are known"),
+}
 
 
 def match(estate: Estate) -> dict[str, HostPackages]:
@@ -65,7 +70,7 @@ class _Matcher:
         name = distribution.release(version) if distribution else version
         table = facts.get("packages")
         if not isinstance(table, dict):
-            reason = next(_unread(facts), "the host did not tell them")
+            reason = facts.cut("packages") or "the host did not tell them"
             why = Why("packages-unread", f"its packages are not known: {brief(reason)}")
             return HostPackages(host.name, os_id, name, why=(why,), told=told)
         standings = self._of(distribution, os_id, name, str(table.get("family")))
@@ -96,7 +101,7 @@ class _Matcher:
         groups = rows.groups(facts.body["packages"], facts)
         restarts, unseen = stale(facts)
         # What makes good news of the whole host doubtful, so that none of its packages is clean.
-        doubt = doubts[0] if doubts else NO_WHY
+        doubt = _ALIKE.get(doubts[0].code, NO_WHY) if doubts else NO_WHY
         of_kernels = sorted(
             (number, member) for number in rows.of_kernels & groups.keys() for member in groups.pop(number)
         )
@@ -153,17 +158,13 @@ def _word(facts: Facts, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _unread(facts: Facts) -> Iterator[object]:
-    """Why the table of packages was not read, or not whole; what is below it are columns."""
-    return (one.get("reason") for one in facts.body.get("unread") or () if one.get("item") == "packages")
-
-
 def _doubts(facts: Facts, old: bool, table: dict[str, object]) -> tuple[Why, ...]:
     """Why nothing of a host may be called clean: its facts are too old, or its list of packages is not whole."""
     found = []
     if old:
         found.append(Why("facts-old", f"its packages are known as of {facts.collected_at[:10]}, which is too long ago"))
-    found += [Why("packages-cut", f"not all of its packages are known: {brief(reason)}") for reason in _unread(facts)]
+    if reason := facts.cut("packages"):
+        found.append(Why("packages-cut", f"not all of its packages are known: {brief(reason)}"))
     if not table.get("rows"):
         found.append(Why("packages-unread", "it names no package at all"))
     return tuple(found)

@@ -18,6 +18,7 @@ from civicops.assess.package_findings import package_evidence
 from civicops.assess.package_rules import rules
 from civicops.assess.packages import PACKAGE_STATES, HostPackages, match
 from civicops.feeds.store import Advisory, Exploited, Feed, Index, Points, Release, Support
+from civicops.text import printable
 
 DEBIAN = rules().distributions["debian"]
 NEEDED = [need.feed for need in DEBIAN.needs if need.needed]
@@ -59,6 +60,9 @@ class Feeds(Index):
         if "distro-info-debian" not in self._ages:
             return None
         return Release("12", "bookworm", None, {"eol": "2026-07-11", "eol-lts": "2028-06-30"})
+
+    def life(self, product: str, cycle: str) -> None:
+        return None
 
     def support(self, release: str) -> list[Support]:
         return self._supports if "debian-security-support" in self._ages else []
@@ -167,6 +171,47 @@ def test_old_facts_are_no_good_news(packages: dict[str, int], old: bool) -> None
     found = judged(Feeds(dict.fromkeys(NEEDED, 1), told, []), facts, old=old)
     assert found.colour == ("unknown" if old else "good")
     assert set(found.counts) == {"not_assessed" if old else "clean"}
+
+
+WORDS = st.one_of(
+    st.sampled_from(
+        ["linux", "linux-image-6.1.0-1-amd64", "linux-headers-6.1-x", "kernel-core", "a", "1", "~", "1:2-3", ""]
+    ),
+    st.sampled_from(["Debian/bookworm", "Debian", "1~bpo12+1", "x.module_el", "<unfixed>", "\x1b[31m\u202e", "/", ":"]),
+    st.text(max_size=12),
+)
+ROWS = st.lists(st.lists(st.one_of(st.none(), WORDS), min_size=7, max_size=9), max_size=6)
+
+
+@given(
+    ROWS,
+    st.sampled_from(("debian", "ubuntu", "almalinux", "rocky", "x")),
+    st.sampled_from(("dpkg", "rpm")),
+    st.tuples(WORDS, WORDS),
+    st.booleans(),
+)
+def test_whatever_a_host_says_each_row_ends_in_one_state_and_is_told(
+    rows: list[list[str | None]], os_id: str, family: str, kernel: tuple[str, str], container: bool
+) -> None:
+    told = [
+        (name, Advisory("CVE-2026-1001", ("CVE-2026-1001",), None, "2", "fixed", "debian-tracker"))
+        for name in ("linux", "a", "z", "kernel-core")
+    ]
+    facts = body(*rows)
+    facts["packages"]["family"] = family
+    facts["identity"] = {
+        "os": {"id": os_id, "version": "12", "codename": "bookworm"},
+        "kernel": {"running": kernel[0], "build": f"#1 Debian {kernel[1]}"},
+        "virtualization": {"kind": "container" if container else "vm"},
+    }
+    found = judged(Feeds(dict.fromkeys(NEEDED, 1), told, []), facts)
+    names = [name for one in found.standings for name in one.binaries]
+    assert set(names) == {row[0] or "" for row in rows}
+    for one in package_evidence(found):
+        assert printable(one.text, 100_000) == one.text
+        assert printable(one.remedy, 100_000) == one.remedy
+    if os_id != "debian":
+        assert found.colour != "good"
 
 
 def test_the_table_has_a_colour_for_each_state() -> None:
