@@ -25,14 +25,24 @@ def own_names(facts: Facts) -> tuple[str, ...]:
 def is_own(row: Mapping[str, Any], names: tuple[str, ...]) -> bool | None:
     """Whether a package's row says that it comes from the distribution; None where that is not told.
 
-    An empty one is told of packages that no archive has any more, the distribution's superseded ones among them. Some
-    origins say more than the name: `Debian:bookworm-security`, `SUSE LLC <https://www.suse.com/>`.
+    An empty one is told of packages that no archive has, in that version or a newer one: put there by hand, or left
+    over from a former release. Some say more than the name: `Debian/bookworm-security`, `SUSE LLC <https://...>`.
     """
     origin = row.get("origin")
-    if not isinstance(origin, str) or not origin.strip() or not names:
+    if not isinstance(origin, str) or not names:
         return None
     text = origin.strip().lower()
     return any(text == name or text.startswith((f"{name}:", f"{name}/", f"{name} ", f"{name},")) for name in names)
+
+
+def has_own_sources_alone(facts: Facts) -> bool:
+    """Whether all enabled sources of packages are known to be the distribution's own."""
+    os_id, _, _ = os_of(facts)
+    names = _names().get(os_id, ())
+    enabled = [
+        row for row in cells(facts, "package_sources") if row.get("enabled") is True and row.get("kind") != "deb-src"
+    ]
+    return bool(enabled) and all(is_own(row, names) for row in enabled)
 
 
 @cache

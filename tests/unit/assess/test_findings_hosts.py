@@ -531,7 +531,7 @@ def packages(*found: list[Any]) -> dict[str, Any]:
         ("software-unknown", [["bash", None, "Debian/bookworm"], ["anydesk", None, "philandro"]], "found"),
         ("software-unknown", [["bash", None, "Debianish"]], "found"),
         ("software-unknown", [["bash", None, None]], "unknown"),
-        ("software-unknown", [["bash", None, ""]], "unknown"),
+        ("software-unknown", [["bash", None, ""]], "found"),
         ("software-unused", [["bash", "2026-01-01T00:00:00Z", None], ["vi", None, None]], "fine"),
         ("software-unused", [["bash", "2025-01-01T00:00:00Z", None]], "found"),
         ("software-unused", [["bash", None, None]], "unknown"),

@@ -145,7 +145,7 @@ def packages(*found: list[Any]) -> dict[str, Any]:
         (["postgresql-15", "15.8-1.pgdg120+1", "PGDG"], "fine", "PostgreSQL 15 (postgresql-15) do not end soon"),
         (["postgresql-13", "13.18-0+deb11u1", "Debian/bullseye-security"], "fine", "no software of another maker's"),
         (["postgresql-13", "13.18-0+deb11u1", None], "unknown", "or the distribution mends it"),
-        (["postgresql-13", "13.18-0+deb11u1", ""], "unknown", "or the distribution mends it"),
+        (["postgresql-13", "13.18-0+deb11u1", ""], "found", "ended on 2025-11-13"),
         (["postgresql-9.9", "9.9", "PGDG"], "unknown", "when it ends is not in the feeds"),
         (["postgresql-99", "99", None], "unknown", "neither whether"),
         (["nodejs", "18.20.4-1nodesource1", None], "found", "Node.js 18"),
@@ -162,6 +162,17 @@ def test_the_end_of_software_that_is_not_the_distributions(
 ) -> None:
     one = of(packages(package), "software-end-of-life", index=index)
     assert (one.state, words in one.evidence) == (state, True), one.evidence
+
+
+def test_where_all_sources_are_the_distributions_so_are_packages_without_an_origin(index: Index) -> None:
+    sources = facts()["package_sources"]
+    change = packages(["postgresql-13", "13.18-0+deb11u1", None])
+    for origin, state in (("Debian/bookworm-security", "fine"), ("PGDG/bookworm-pgdg", "unknown"), (None, "unknown")):
+        rows_ = [[*row, origin] for row in sources["rows"]]
+        table = sources | {"columns": [*sources["columns"], "origin"], "rows": rows_}
+        assert of(change | {"package_sources": table}, "software-end-of-life", index=index).state == state
+    by_mark = packages(["postgresql-13", "13.18-1.pgdg120+1", None]) | {"package_sources": table}
+    assert of(by_mark, "software-end-of-life", index=index).state == "found"
 
 
 def test_several_cycles_of_a_product_are_one_finding_by_the_worst_and_what_is_unclear_is_told_too(index: Index) -> None:

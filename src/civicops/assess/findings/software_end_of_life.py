@@ -18,7 +18,7 @@ from civicops.assess.facts import Facts
 from civicops.assess.finding import STATES
 from civicops.assess.host_finding import HostFinding, Said, cells, data
 from civicops.assess.lifecycle import End, end_of_cycle
-from civicops.assess.origins import is_own, own_names
+from civicops.assess.origins import has_own_sources_alone, is_own, own_names
 from civicops.assess.recovery_known import brief, listed
 
 _LONGEST = 200
@@ -125,7 +125,7 @@ def _ends(end: End, stage: str) -> str:
 
 def installed(facts: Facts) -> Iterator[Installed]:
     """The products that a host has, each cycle once, and at worst: somebody else's before one that is not known."""
-    names = own_names(facts)
+    names, own_alone = own_names(facts), has_own_sources_alone(facts)
     found: dict[tuple[str, str], Installed] = {}
     for row in cells(facts, "packages"):
         package, version = str(row.get("name")), str(row.get("version") or "")
@@ -135,7 +135,7 @@ def installed(facts: Facts) -> Iterator[Installed]:
             cycle = product.cycle_of(package, version)
             if cycle is None:
                 continue
-            one = Installed(product, cycle, package, _own(row, version, names))
+            one = Installed(product, cycle, package, _own(row, version, names, own_alone=own_alone))
             known = found.get((product.product, cycle))
             if known is None or (known.own is not False and one.own is not True):
                 found[product.product, cycle] = one
@@ -143,11 +143,12 @@ def installed(facts: Facts) -> Iterator[Installed]:
     yield from found.values()
 
 
-def _own(row: dict[str, Any], version: str, names: tuple[str, ...]) -> bool | None:
+def _own(row: dict[str, Any], version: str, names: tuple[str, ...], *, own_alone: bool) -> bool | None:
+    """Whose a package is: by its origin, else by a mark in its version, else by where packages can come from at all."""
     own = is_own(row, names)
     if own is None and any(mark.search(version[:_LONGEST]) for mark in marks()):
         return False
-    return own
+    return True if own is None and own_alone else own
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
@@ -27,16 +28,21 @@ class SoftwareUnknown(HostFinding):
             yield self.not_known(facts, "which software it has is")
             return
         owned = [(row, is_own(row, names)) for row in packages]
-        others = sorted({f"{brief(row.get('name'))} ({brief(row['origin'])})" for row, own in owned if own is False})
+        others = sorted({_named(row) for row, own in owned if own is False})
         unclear = sorted({str(row.get("name")) for row, own in owned if own is None})
+        why = facts.why_unread("packages.origin") or "the host did not tell"
+        rest = f"where {len(unclear)} of {len(packages)} packages come from is not known ({brief(why)})"
         if others:
-            yield Said("found", f"{len(others)} packages: {listed(others)}")
+            more = f"; {rest}" if unclear else ""
+            yield Said("found", f"{len(others)} packages: {listed(others)}{more}")
         elif unclear:
-            why = facts.why_unread("packages.origin") or "the host did not tell"
-            text = f"where {len(unclear)} of {len(packages)} packages come from is not known ({brief(why)})"
-            yield Said("unknown", f"{text}: {listed(unclear, 3)}")
+            yield Said("unknown", f"{rest}: {listed(unclear, 3)}")
         else:
             yield Said("fine", f"all of {len(packages)} packages are the distribution's")
+
+
+def _named(row: dict[str, Any]) -> str:
+    return f"{brief(row.get('name'))} ({brief(row.get('origin')) or 'no archive has it'})"
 
 
 FINDING = SoftwareUnknown()
