@@ -13,7 +13,7 @@ from civicops.assess.bulk import uncollected
 from civicops.assess.estate import Estate, placed, read_estate
 from civicops.assess.exposure import Exposure
 from civicops.assess.finding import RECORD, Evidence, Finding, Judged, judged
-from civicops.assess.package_findings import package_evidence
+from civicops.assess.package_findings import Kept, package_evidence
 from civicops.assess.package_types import HostPackages
 from civicops.assess.packages import match
 from civicops.assess.ranking import Ranked, Ranking
@@ -130,8 +130,9 @@ class Packages(Finding[Mapping[str, HostPackages]]):
     effort = "low"
 
     def look(self, town: Mapping[str, HostPackages]) -> Iterator[Evidence]:
+        kept: Kept = {}
         for packages in town.values():
-            yield from package_evidence(packages)
+            yield from package_evidence(packages, kept)
 
 
 def _packages(told: Mapping[str, HostPackages]) -> list[Judged]:

@@ -80,7 +80,7 @@ class Finding(ABC, Generic[Known]):
         """What there is to say of it in a town."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Judged:
     """One finding of one host, device or system, as a report shows it."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from civicops.assess.catalogue import SEVERITIES, Severity
 from civicops.assess.facts import Facts
@@ -31,12 +32,20 @@ _NO_FIX = (
 _REPLACE = "Replace it by something that is supported, or move the host to a release that supports it."
 
 
-def package_evidence(packages: HostPackages) -> Iterator[Evidence]:
-    """All that is to be said of one host's packages."""
+Kept = dict[tuple[object, ...], dict[str, Any]]
+"""What was said of standings that hosts share, as long as these live."""
+
+
+def package_evidence(packages: HostPackages, kept: Kept | None = None) -> Iterator[Evidence]:
+    """All that is to be said of one host's packages. `kept`: what was said of those of other hosts."""
+    kept = {} if kept is None else kept
     told = (packages.told,)
     offers = _Offers(packages)
     for source, standings in _by_source(packages, _VULNERABLE).items():
-        yield _vulnerable(packages, source, standings, offers)
+        key = (*map(id, standings), *map(offers.known, standings[:_FEW]))
+        if key not in kept:
+            kept[key] = _vulnerable(source, standings, offers)
+        yield Evidence(packages.host, "found", told=told, **kept[key])
     for source, standings in _by_source(packages, ("support_ended",)).items():
         text = _few([f"{_shown(one)}: {one.why.text}" for one in standings[:_FEW]], len(standings))
         yield Evidence(
@@ -81,20 +90,17 @@ def _order(one: Standing) -> tuple[int, str, str]:
     return PACKAGE_STATES.index(one.state), one.source, one.version
 
 
-def _vulnerable(packages: HostPackages, source: str, standings: Sequence[Standing], offers: _Offers) -> Evidence:
+def _vulnerable(source: str, standings: Sequence[Standing], offers: _Offers) -> dict[str, Any]:
     worst = standings[0]
-    return Evidence(
-        packages.host,
-        "found",
-        _few([_said(one, offers) for one in standings[:_FEW]], len(standings)),
-        (packages.told,),
-        _severity(standings),
-        id=f"vulnerable-{safe(source)}",
-        title=_TITLES[worst.state],
-        remedy=_remedy(worst, offers),
-        package=source,
-        cves=_cves(standings),
-    )
+    return {
+        "text": _few([_said(one, offers) for one in standings[:_FEW]], len(standings)),
+        "severity": _severity(standings),
+        "id": f"vulnerable-{safe(source)}",
+        "title": _TITLES[worst.state],
+        "remedy": _remedy(worst, offers),
+        "package": source,
+        "cves": _cves(standings),
+    }
 
 
 def _few(texts: Sequence[str], count: int) -> str:
@@ -158,6 +164,13 @@ class _Offers:
         rows = facts.rows("updates") if facts else None
         self._checked = str(facts.get("updates", "lists_checked_at") or "")[:10] if facts else ""
         self._to = None if rows is None else {str(one.get("name")): str(one.get("to")) for one in rows}
+
+    def known(self, one: Standing) -> tuple[object, ...]:
+        """All that is asked of it here about a package."""
+        if one.state != "fixable":
+            return ()
+        to = None if self._to is None else tuple(self._to.get(name) for name in one.binaries)
+        return self._checked, to
 
     def lacks(self, one: Standing) -> bool:
         """Whether it is known that no update of the package is offered."""

@@ -35,7 +35,7 @@ _ALSO = {"recovery": ("backup", "restore"), "vulnerable": ("patch", "security"),
 
 
 class Place(NamedTuple):
-    """A finding's place; what is smaller comes first."""
+    """A finding's place; what is smaller comes first, and of the same place by the names of hosts."""
 
     state: int
     tier: int
@@ -49,7 +49,6 @@ class Place(NamedTuple):
     due: date
     could: date
     id: str
-    about: str
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ class Ranking:
     def rank(self, findings: Iterable[Weighed]) -> list[Ranked]:
         """The findings, what is to be done first first."""
         found = [self._ranked(one) for one in findings]
-        found.sort(key=lambda one: one.place)
+        found.sort(key=lambda one: (one.place, one.judged.about))
         return found
 
     def _ranked(self, weighed: Weighed) -> Ranked:
@@ -161,7 +160,7 @@ class Ranking:
         if key not in self._alike:
             self._alike[key] = self._of_alike(one, exposure, stakes, seen)
         inputs, told, due, place = self._alike[key]
-        return Ranked(one, weighed, seen.finding, inputs, told, due, place._replace(about=one.about))
+        return Ranked(one, weighed, seen.finding, inputs, told, due, place)
 
     def _of_alike(self, one: Judged, exposure: Exposure, stakes: Stakes, seen: Seen) -> _Alike:
         """What is the same of all hosts on which this finding is the same."""
@@ -185,7 +184,6 @@ class Ranking:
             due=(due.due if due else None) or date.max,
             could=(due.earliest if due else None) or date.max,
             id=one.id,
-            about="",
         )
         return inputs, told, due, place
 

@@ -8,9 +8,10 @@ so.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from civicops.assess.finding import Judged
 from civicops.assess.recovery_known import brief, listed
@@ -20,8 +21,7 @@ KIND = "finding"
 _GROUP = "group:"
 
 
-@dataclass(frozen=True)
-class Weighed:
+class Weighed(NamedTuple):
     """A finding after the waivers were applied."""
 
     judged: Judged
