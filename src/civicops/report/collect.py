@@ -17,6 +17,7 @@ from civicops.ledger.store import Anchor, Entry, Ledger
 from civicops.report.backups import Backups, read_backups
 from civicops.report.devices import Devices, read_devices
 from civicops.report.figures import WORST_FIRST, Figure, State, figures_of, worst
+from civicops.report.findings_page import FindingsTold
 from civicops.report.history import changes
 from civicops.report.recovery import RecoveryTold, recovery_told
 from civicops.report.undone import Undone, undone
@@ -97,6 +98,8 @@ class TownReport:
     devices: Devices | None
     """None where no network device was ever asked."""
     anchor: Anchor
+    findings: FindingsTold | None = None
+    """None where there is no town file, or no host was ever asked."""
 
     @property
     def asked(self) -> list[Host]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from civicops.assess.assessment import assess
+from civicops.feeds.store import Index
 from civicops.ledger.store import Ledger
 from civicops.report.collect import Host, TownReport, collect
 from civicops.report.devices import Devices
+from civicops.report.findings import Findings
+from civicops.report.findings_page import SHOWN, FindingsTold, findings_told
 from civicops.report.pages import environment, write_whole
 from civicops.runs.inventory import InventoryError, read_groups
 from civicops.state import StateError, TownState
 from civicops.text import printable
-from civicops.town import Town
+from civicops.town import Town, TownFileError
+from civicops.town.waivers import Waiver, load_waivers
 
 # On the page, so many findings about recovery and so many systems.
 _RECOVERY_LISTED = 80
@@ -58,12 +65,29 @@ def check_directory(directory: Path) -> None:
 
 
 def _collected(town: str, name: str, state: TownState, wanted: Town | None) -> TownReport:
+    moment, groups = datetime.now(UTC), None
+    if wanted is not None:
+        with suppress(InventoryError):
+            groups = read_groups(wanted, state)
     with Ledger(town, state=state) as ledger:
-        groups = None
-        if wanted is not None and (wanted.systems or ledger.latest("backup-status")):
-            with suppress(InventoryError):
-                groups = read_groups(wanted, state)
-        return collect(ledger, name, systems=wanted.systems if wanted else (), groups=groups, state=state)
+        report = collect(ledger, name, moment, systems=wanted.systems if wanted else (), groups=groups, state=state)
+        return report if wanted is None else replace(report, findings=_findings(ledger, wanted, groups, moment))
+
+
+def _findings(
+    ledger: Ledger, town: Town, groups: Mapping[str, Collection[str]] | None, moment: datetime
+) -> FindingsTold | None:
+    """What is found in the town; None where no host was ever asked."""
+    waivers: tuple[Waiver, ...] = ()
+    trouble: list[str] = []
+    try:
+        waivers = load_waivers(town.directory)
+    except TownFileError as error:
+        trouble.append(f"no waiver holds: {error}")
+    told = assess(ledger, moment, town, groups, Index(), waivers=waivers)
+    if not told.hosts:
+        return None
+    return findings_told(Findings(town, replace(told, doubts=(*told.doubts, *trouble))))
 
 
 def figures(town: str, name: str, state: TownState, *, wanted: Town | None = None) -> dict[str, Any]:
@@ -82,6 +106,7 @@ def render(report: TownReport) -> str:
         anchor=report.anchor,
         attention=attention(report),
         recovery_listed=_RECOVERY_LISTED,
+        findings_listed=SHOWN,
         civicops_version=version("civicops"),
     )
 
@@ -150,6 +175,8 @@ def summary(report: TownReport) -> list[str]:
         more = f" and {len(line.hosts) - 5} more" if len(line.hosts) > 5 else ""
         count = len(line.hosts)
         lines.append(f"  {line.text} on {count} {'host' if count == 1 else 'hosts'}: {', '.join(names)}{more}")
+    if report.findings:
+        lines.append(f"  findings: {report.findings.words}: civicops findings {report.town}")
     troubled = report.backups.with_state("bad", "unknown") if report.backups else []
     if troubled:
         names = [printable(line.host, 60) for line in troubled[:5]]
