@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from tests.unit.assess import package_samples
 from tests.unit.backups import DEVICE_FACTS, append, put_config, put_network_run
 from tests.unit.network.kept import sealed
+from tests.unit.towns import MakeTown
+from tests.unit.towns import make_town as make_town
 
 from civicops.ledger import spool
 from civicops.ledger.ingest import ingest
@@ -143,6 +146,32 @@ def test_network_devices_in_a_browser(
     change = section.find_element(By.TAG_NAME, "details")
     change.find_element(By.TAG_NAME, "summary").click()
     assert f"+description {EVIL}" in change.text
+    browser.set_window_size(500, 900)
+    width = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+    browser.set_window_size(1280, 1600)
+    assert width <= 0, "no sideways scrolling on a telephone"
+
+
+def test_findings_in_a_browser(
+    browser: webdriver.Chrome, make_town: MakeTown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVICOPS_STATE", str(tmp_path / "state"))
+    town = make_town()
+    state = TownState(town.id)
+    with Ledger(town.id, state=state) as ledger:
+        facts = package_samples.body(package_samples.row(f"tool-{'x' * 60}{EVIL}", "1.0", origin=EVIL))
+        append(ledger, "host-facts", "web1", facts, timedelta())
+    browser.get(write_report(town.id, town.name, state, tmp_path / "out", wanted=town).path.as_uri())
+    assert browser.title.startswith("Riverton"), "no script of a host's has run"
+    assert browser.find_elements(By.CSS_SELECTOR, "img, script, iframe, link") == []
+    section = browser.find_element(By.ID, "findings")
+    assert "No backup is known" in section.text
+    assert "No feed is here, so nothing is known of vulnerabilities" in section.text
+    unknown = next(one for one in section.find_elements(By.TAG_NAME, "details") if "Not known" in one.text)
+    assert "Packages that were not assessed" not in unknown.text, "it is folded"
+    unknown.find_element(By.TAG_NAME, "summary").click()
+    assert "Packages that were not assessed" in unknown.text
+    assert "tool-xxx" in unknown.text
     browser.set_window_size(500, 900)
     width = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
     browser.set_window_size(1280, 1600)
