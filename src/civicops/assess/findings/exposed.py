@@ -65,8 +65,8 @@ class Exposed(HostFinding):
         outside = [row for row in cells(facts, "sockets") if row.get("scope") in _OUTSIDE]
         said = [one for service in services if (one := self._service(service, outside, carriers))]
         yield from said
-        told = [row for row in outside if any(service.seen(row, carriers) for service in services)]
-        if hidden := self._hidden(facts, [row for row in outside if row not in told]):
+        rest = [row for row in outside if not any(service.seen(row, carriers) for service in services)]
+        if hidden := self._hidden(facts, rest):
             yield hidden
         elif not said:
             yield Said("fine", f"none of {len(services)} services that seldom need to be reached is")

@@ -30,11 +30,11 @@ class SudoNoPassword(HostFinding):
             else:
                 yield self.not_known(facts, "who may use sudo is")
             return
-        aliases = facts.get("sudo", "user_aliases") or {}
+        everybody = _for_everybody(facts.get("sudo", "user_aliases") or {})
         rules = [
             rule
             for rule in facts.get("sudo", "rules") or ()
-            if rule.get("nopasswd") and _everybody(str(rule.get("who")), aliases)
+            if rule.get("nopasswd") and not everybody.isdisjoint(_names(str(rule.get("who"))))
         ]
         if not rules:
             yield Said("fine", "no rule gives everybody sudo without a password")
@@ -58,15 +58,19 @@ def _any_command(grant: str) -> bool:
     return any(_ALL_COMMANDS.search(part) for part in free)
 
 
-def _everybody(who: str, aliases: Mapping[str, object]) -> bool:
-    """Whether a rule is for everybody, by itself or by an alias; aliases may name others."""
-    names, waiting = set[str](), [who]
-    while waiting:
-        for name in (one.strip().strip('"') for one in waiting.pop().split(",")):
-            if name not in names:
-                names.add(name)
-                waiting += [str(aliases[name])] if name in aliases else []
-    return any(name == "ALL" or name.lower() in _EVERYBODY for name in names)
+def _for_everybody(aliases: Mapping[str, object]) -> set[str]:
+    """The names that mean everybody: sudo's own word, groups that all are in, and aliases of these, or of others."""
+    members = {name: _names(str(text)) for name, text in aliases.items()}
+    found = set(_EVERYBODY)
+    while more := {name for name, theirs in members.items() if name not in found and not found.isdisjoint(theirs)}:
+        found |= more
+    return found
+
+
+def _names(who: str) -> set[str]:
+    """The users, groups and aliases of a list; groups in small letters, as a directory does not tell them apart."""
+    names = {one.strip().strip('"') for one in who.split(",")}
+    return {name.lower() if name.startswith("%") else name for name in names}
 
 
 FINDING = SudoNoPassword()
