@@ -28,7 +28,7 @@ HOSTS, PACKAGES = 1000, 600
 MATCH_WITHIN, WHOLE_WITHIN, MEMORY = 1.0, 4.0, 400.0
 # As Debian 12's tracker: packages that have had issues, and issues of the release.
 TRACKED, ISSUES = 3000, 36_000
-_NOW = datetime.now(UTC).replace(microsecond=0)
+NOW = datetime.now(UTC).replace(microsecond=0)
 _ORIGIN = "Debian/bookworm"
 _VM = {"kind": "vm", "by": "kvm"}
 KERNEL_ISSUES = 3000
@@ -69,9 +69,9 @@ def run(options: Options) -> Section:
     before = os.environ.get("CIVICOPS_STATE")
     os.environ["CIVICOPS_STATE"] = str(folder / "state")
     try:
-        _feeds(folder)
+        feeds(folder)
         with Ledger(TOWN, state=TownState(TOWN)) as ledger:
-            ledger.append(list(_documents()))
+            ledger.append(list(documents()))
         return _section([_judged() for _ in range(max(3, options.rounds_ten))])
     finally:
         os.environ.pop("CIVICOPS_STATE") if before is None else os.environ.update(CIVICOPS_STATE=before)
@@ -85,7 +85,8 @@ def _judged() -> dict[str, Any]:
     return told
 
 
-def _feeds(folder: Path) -> None:
+def feeds(folder: Path) -> None:
+    """Import feeds of a release, made up."""
     chance = random.Random(1)
     packages: dict[str, dict[str, Any]] = {f"source{number}": {} for number in range(TRACKED)}
     for issue in range(ISSUES):
@@ -104,10 +105,10 @@ def _feeds(folder: Path) -> None:
         }
         for issue in range(KERNEL_ISSUES)
     }
-    day = f"{_NOW:%Y-%m-%d}"
+    day = f"{NOW:%Y-%m-%d}"
     (folder / f"tracker-{day}.json").write_text(json.dumps(packages))
     head = "version,codename,series,created,release,eol,eol-lts\n"
-    later = f"{_NOW + timedelta(days=900):%Y-%m-%d}"
+    later = f"{NOW + timedelta(days=900):%Y-%m-%d}"
     (folder / f"debian-{day}.csv").write_text(f"{head}12,Bookworm,bookworm,2021-08-14,2023-06-10,{later},{later}\n")
     ended = "# packages whose security support ends before\nsource7 1 2026-01-01 x\n"
     (folder / "security-support-ended.deb12").write_text(ended)
@@ -115,7 +116,8 @@ def _feeds(folder: Path) -> None:
         Index().replace(feed.format, feed.name, feed.sources, origin=feed.origin)
 
 
-def _documents() -> Iterator[Document]:
+def documents() -> Iterator[Document]:
+    """The facts of all hosts."""
     columns = [*sample()["packages"]["columns"][:7], "origin"]
     for number in range(HOSTS):
         chance = random.Random(number)
@@ -137,7 +139,7 @@ def _documents() -> Iterator[Document]:
         name = f"pc{number:04}"
         running = {"running": f"6.1.0-{chance.choice((41, 45))}-amd64", "build": "", "installed": None}
         identity = sample()["identity"] | {"kernel": running | {"newest_installed": None}, "virtualization": _VM}
-        more = {"packages": packages, "identity": identity, "host_time": f"{_NOW:%Y-%m-%dT%H:%M:%SZ}"}
+        more = {"packages": packages, "identity": identity, "host_time": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"}
         yield _document(name, sample() | more)
 
 
@@ -158,7 +160,7 @@ def _document(host: str, body: dict[str, Any]) -> Document:
         job="checkup",
         check=False,
         attempt=1,
-        collected_at=f"{_NOW:%Y-%m-%dT%H:%M:%SZ}",
+        collected_at=f"{NOW:%Y-%m-%dT%H:%M:%SZ}",
         body=body,
     )
 

@@ -7,9 +7,8 @@ release no feed says anything about the advisory, is told as not known.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -25,8 +24,8 @@ from civicops.feeds.store import Advisory, Index, Naming
 from civicops.ledger.store import Entry, Ledger
 
 _FACTS = "host-facts"
-_OS = re.compile(rb'"os":(\{[^{}]*\})')
-_ROWS, _END, _BETWEEN, _NEXT = b'"rows":[[', b"]]", b"],[", b'],["'
+_ROWS, _END, _BETWEEN = b'"rows":[[', b"]]", b"],["
+_OTHERS = bytes(set(range(256)) - set(b'"[]\\'))
 # What makes a host's own word too little to say that it is not hit.
 _SILENT = ("not-asked", "no-answer", "packages-unread", "packages-cut", "facts-old")
 # What is to be known of a release besides.
@@ -72,7 +71,7 @@ def hits(ledger: Ledger, index: Index, name: str, moment: datetime) -> Hits:
     with index.steady(), uncollected():
         reader = _Reader(ledger, index, name)
         estate = read_estate(ledger, moment, index=index, read=reader.bodies)
-        told = match(estate)
+        told = match(replace(estate, index=_Asked(index, reader.naming)))
     found: list[Hit] = []
     unknown: dict[str, str] = {}
     not_hit = []
@@ -100,6 +99,22 @@ def hits(ledger: Ledger, index: Index, name: str, moment: datetime) -> Hits:
     )
 
 
+class _Asked(Index):
+    """The index with advisories on those packages alone that one advisory names: nothing else is asked of it."""
+
+    def __init__(self, index: Index, naming: Naming) -> None:
+        self.path, self._held = index.path, index._held
+        self._naming = naming
+
+    def all_advisories(self, distribution: str, release: str) -> dict[str, list[Advisory]]:
+        found = {
+            package: self.advisories(distribution, release, package)
+            for package in self._naming.of.get((distribution, release), ())
+        }
+        # A feed that knows nothing of a release is told as missing: no package is called so.
+        return found | {"": [Advisory("", (), None, None, "", feed) for feed in self.feeds_of(distribution, release)]}
+
+
 class _Reader:
     """Reads bodies of facts without the rows of packages that the advisory does not name."""
 
@@ -119,11 +134,13 @@ class _Reader:
 
 def _release(data: bytes) -> tuple[str, str] | None:
     """A host's distribution and release as the feeds name them; None where there is no feed for it."""
-    found = _OS.findall(data)
+    start = data.find(b'"os":{', data.find(b'"identity":{')) + len(b'"os":')
     try:
-        told = json.loads(found[0]) if len(found) == 1 else (json.loads(data).get("identity") or {}).get("os") or {}
+        told = json.loads(data[start : data.find(b"}", start) + 1])
     except ValueError:
-        told = (json.loads(data).get("identity") or {}).get("os") or {}
+        told = (json.loads(data).get("identity") or {}).get("os")
+    if not isinstance(told, dict):
+        return None
     distribution = rules().distributions.get(str(told.get("id")))
     return (distribution.id, distribution.release(str(told.get("version") or ""))) if distribution else None
 
@@ -148,7 +165,7 @@ def thin(data: bytes, needles: Collection[bytes]) -> Any:
     """
     begin = data.find(b'"packages":{')
     start = data.find(b'"rows":', begin) if begin >= 0 else -1
-    if start < 0 or not data.startswith(_ROWS, start) or data.count(b'"packages":{') != 1:
+    if start < 0 or not data.startswith(_ROWS, start):
         return json.loads(data)
     start += len(_ROWS)
     stop = data.find(_END, start)
@@ -170,16 +187,10 @@ def thin(data: bytes, needles: Collection[bytes]) -> Any:
 def _plain(table: bytes) -> bool:
     """Whether every bracket in a table lies between two rows, so that none of them is in a text.
 
-    Without a backslash each quote begins or ends a text. A bracket in one would have to be in `],["` like all of them,
-    whose quote then ends the text: a comma or a bracket would follow, or nothing.
+    Without a backslash each quote begins or ends a text, so what has an even number of them before it is in none.
     """
-    rows = table.count(_NEXT)
-    return (
-        b"\\" not in table
-        and rows == table.count(b"[") == table.count(b"]")
-        and table.count(b'"') % 2 == 0
-        and not (_NEXT + b"," in table or _NEXT + b"]" in table or table.endswith(_NEXT))
-    )
+    left = table.translate(None, _OTHERS).replace(b'""', b"")
+    return left == b"][" * (len(left) // 2)
 
 
 def _row_end(table: bytes, at: int) -> int:

@@ -248,7 +248,9 @@ def _hosts(
 
 
 def _doubts(estate: Estate, feeds: Mapping[str, Feed]) -> Iterator[str]:
-    for name, (days, what) in RANKING_FEEDS.items():
+    if not feeds:
+        yield "no feed is here, so nothing is known of vulnerabilities: civicops feeds update, or civicops feeds import"
+    for name, (days, what) in RANKING_FEEDS.items() if feeds else ():
         if name not in feeds:
             yield f"the feed {name} is missing, so {what} is not known: civicops feeds update {name}"
         elif days_old(feeds[name], estate.today) > days:

@@ -32,6 +32,10 @@ _ADVISORIES = (
     " CROSS JOIN fix ON fix.scope = scope.id CROSS JOIN package ON package.id = fix.package"
     " CROSS JOIN advisory ON advisory.id = fix.advisory WHERE scope.distribution = ? AND scope.release = ?"
 )
+_FEEDS_OF = (
+    "SELECT feed FROM scope WHERE distribution = ? AND release = ?"
+    " AND EXISTS (SELECT * FROM fix WHERE fix.scope = scope.id) ORDER BY feed"
+)
 _NAMING = "SELECT id FROM advisory WHERE name = ? OR instr(' ' || cves || ' ', ?)"
 _OF_ADVISORY = " AND fix.advisory IN (SELECT value FROM json_each(?))"
 _OF_PACKAGE = " AND fix.package IN (SELECT id FROM package WHERE name = ?)"
@@ -189,6 +193,10 @@ class Index:
     def all_advisories(self, distribution: str, release: str) -> dict[str, list[Advisory]]:
         """The same for all packages of a release at once, by package: for matching many hosts."""
         return self._advisories(distribution, release, None)
+
+    def feeds_of(self, distribution: str, release: str) -> list[str]:
+        """The feeds that have advisories on a release."""
+        return [row[0] for row in self._asked(_FEEDS_OF, distribution, release)]
 
     def naming(self, name: str, releases: Iterable[tuple[str, str]]) -> Naming:
         """The advisories of that name, or on that CVE: whether any feed has one, and those on packages of releases."""

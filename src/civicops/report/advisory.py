@@ -84,6 +84,8 @@ def ask(name: str, town: str | None, inventories: Path | None, *, now: datetime 
             left[one] = str(error)
         except (StateError, LedgerError, TownFileError) as error:
             left[one] = printable(error, 400)
+        except OSError as error:
+            left[one] = printable(f"{error.filename or 'its state'}: {error.strerror}", 400)
     if town is None:
         left |= _strangers({*left, *(one.town for one in found)})
     return Told(name, known, exploited, "kev" in feeds, feeds, tuple(found), left)
@@ -108,14 +110,12 @@ def _strangers(looked_at: set[str]) -> dict[str, str]:
     """Towns that this user has a ledger of, and that no inventory names."""
     why = "this user has a ledger of it, and the inventories have no such town"
     try:
-        there = [path.name for path in state_root().iterdir() if TOWN_ID.fullmatch(path.name)]
+        there = sorted(path.name for path in state_root().iterdir() if TOWN_ID.fullmatch(path.name))
+        # Of other users' towns nothing can be seen.
+        own = [name for name in there if os.access(state_root() / name / "ledger.sqlite", os.R_OK)]
     except OSError:
         return {}
-    return {
-        name: why
-        for name in sorted(there)
-        if name not in looked_at and (state_root() / name / "ledger.sqlite").is_file()
-    }
+    return {name: why for name in own if name not in looked_at}
 
 
 def _in_town(name: str, index: Index, advisory: str, moment: datetime, inventories: Path | None) -> Hits:

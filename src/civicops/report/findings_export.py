@@ -14,6 +14,7 @@ from civicops.feeds.store import days_old
 from civicops.report import sarif
 from civicops.report.findings import Findings, Since
 from civicops.report.findings_text import deadline_words
+from civicops.text import printable
 from civicops.town.waivers import Waiver
 
 
@@ -212,7 +213,7 @@ def _plain(one: Judged, index: int, kind: str, level: str, text: str) -> dict[st
         "properties": {
             "state": one.state,
             "severity": one.severity,
-            "package": one.package,
+            "package": printable(one.package, 200),
             "cves": list(one.cves),
         },
     }

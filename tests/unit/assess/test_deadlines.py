@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from civicops.assess.deadlines import Case, Deadline, Points, deadlines, earliest, rules
@@ -109,6 +109,7 @@ BIT = st.sampled_from([True, None, False])
 BITS = st.tuples(BIT, BIT, BIT, BIT)
 
 
+@settings(deadline=None)
 @given(
     BITS,
     st.integers(0, 3),

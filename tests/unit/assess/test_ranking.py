@@ -148,7 +148,7 @@ FINDING = st.builds(
 
 
 @pytest.mark.usefixtures("feeds")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 @given(st.lists(FINDING, max_size=8), st.permutations(range(8)), st.integers(0, 100))
 def test_it_is_one_order_and_worse_never_comes_later(findings: list[Judged], order: list[int], since: int) -> None:
     there = estate("web1", "web2", groups={"exposed": ["web1"]})

@@ -129,7 +129,7 @@ def made(told: dict[tuple[str, str], tuple[str, str, frozenset[str]]]) -> list[J
     ]
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(FINDINGS, FINDINGS)
 def test_nothing_changes_without_a_word(before: Any, now: Any) -> None:
     former = record(made(before), today=TODAY - DAY)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.assess import package_samples
 from tests.unit.assess.samples import HOSTILE
@@ -388,6 +388,7 @@ TEXTS = st.text(st.sampled_from(list('abc"[],{}\\:\x00\u202e')) | st.characters(
 ROWS = st.lists(st.lists(st.none() | TEXTS, min_size=8, max_size=8), max_size=5)
 
 
+@settings(deadline=None)
 @given(ROWS, st.dictionaries(TEXTS, TEXTS, max_size=2), st.booleans())
 def test_reading_a_part_misses_no_package(rows: list[list[Any]], more: dict[str, str], moved: bool) -> None:
     whole: dict[str, Any] = {
