@@ -5,20 +5,44 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any
+
+
+class _Collector:
+    """Python's collector of cycles, which several threads at once may do without."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._without = 0
+        self._was_on = False
+
+    def stop(self) -> None:
+        with self._lock:
+            if not self._without:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._without += 1
+
+    def go_on(self) -> None:
+        with self._lock:
+            self._without -= 1
+            if not self._without and self._was_on:
+                gc.enable()
+
+
+_collector = _Collector()
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Without Python's collector of cycles, which would look through all documents again and again while more are read:
     that took two thirds of the time of reading a thousand hosts, and documents have no cycles."""
-    was_on = gc.isenabled()
-    gc.disable()
+    _collector.stop()
     try:
         yield
     finally:
-        if was_on:
-            gc.enable()
+        _collector.go_on()
 
 
 class Shared:

@@ -32,6 +32,15 @@ def test_what_is_no_table_stays_as_it_is(odd: object) -> None:
     assert Shared().body(copy.deepcopy(odd)) == odd
 
 
+def test_the_collector_is_back_when_the_last_of_several_threads_has_done() -> None:
+    first, second = uncollected(), uncollected()
+    with first:
+        second.__enter__()
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
 def test_the_collector_is_back_afterwards() -> None:
     with pytest.raises(KeyError), uncollected():
         assert not gc.isenabled()
