@@ -158,7 +158,7 @@ def test_the_worst_stands_first_with_its_deadline_and_who_has_not_answered(civic
     told = civicops("riverton")
     assert told.status == 0 and told.err == ""
     lines = told.out.splitlines()
-    assert lines[0].startswith("Riverton (riverton): 3 hosts and devices: ")
+    assert lines[0].startswith("Riverton (riverton): 3 hosts: ")
     first = next(line for line in lines if line.startswith(("critical", "high", "medium", "low")))
     assert "openssl" in first and "vulnerable-openssl" in first
     assert "overdue since 2026-08-1" in told.out and "BOD 26-04" in told.out
