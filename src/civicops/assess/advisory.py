@@ -216,7 +216,7 @@ def _hits(packages: HostPackages, named: Mapping[str, list[Advisory]], name: str
 def _why_unknown(packages: HostPackages, named: Mapping[str, list[Advisory]], *, known: bool) -> str:
     """Why it is not known whether a host is hit; empty where it is not hit."""
     if not known:
-        return "no feed that is here has it"
+        return "no feed of advisories here has it"
     if silent := [why.text for why in packages.why if why.code in _SILENT]:
         return silent[0]
     if not named:

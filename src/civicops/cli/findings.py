@@ -63,6 +63,8 @@ def findings(
         raise typer.BadParameter("--json and --sarif: choose one")
     if advisory is not None and (host or since or fail_on or sarif or every):
         raise typer.BadParameter("--advisory goes with TOWN, --json and --inventories alone")
+    if since and sarif:
+        raise typer.BadParameter("--since is told as text or --json; SARIF is compared by its fingerprints")
     if advisory is None and town is None:
         raise typer.BadParameter("name a TOWN, or an advisory: --advisory CVE-2026-1234")
 

@@ -161,7 +161,7 @@ def lines(told: Told) -> Iterator[str]:
     yield f"{told.name}: {_threat(told)}"
     dates = ", ".join(f"{one.name} {one.date}" for one in told.feeds.values())
     if not told.known:
-        yield f"  no feed that is here has it, so nothing is known of it: {printable(dates, 500)}"
+        yield f"  no feed of advisories here has it, so nothing is known of it: {printable(dates, 500)}"
     for town in told.towns:
         yield from _town(town)
     for name, why in told.not_looked_at.items():

@@ -102,12 +102,18 @@ def _head(told: Findings) -> Iterator[str]:
     else:
         colours = Counter(one.colour for one in hosts)
         words = ", ".join(f"{colours[one]:,} {one}" for one in COLOURS if colours[one])
-        yield f"{printable(told.town.name, 200)} ({told.town.id}): {len(hosts):,} hosts and devices: {words}"
+        devices = sum(one.kind == "device" for one in hosts)
+        counts = [_count(len(hosts) - devices, "host")] + [_count(devices, "network device")] * bool(devices)
+        yield f"{printable(told.town.name, 200)} ({told.town.id}): {' and '.join(counts)}: {words}"
     yield f"  {_counts(told.some(assessment.open))}"
     if assessment.feeds:
         yield f"  feeds: {printable(', '.join(f'{one.name} {one.date}' for one in assessment.feeds.values()), 600)}"
     for doubt in assessment.doubts:
         yield f"  note: {printable(doubt, 700)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _counts(opened: Sequence[Ranked]) -> str:
@@ -129,6 +135,8 @@ def _section(title: str, ranked: Sequence[Ranked], limit: int, today: date, *, i
     yield f"{title}:"
     for group in groups[:limit]:
         yield from _group(group, today, inputs=inputs)
+    if groups[0].first.judged.state == "unknown":
+        yield f"-> {printable(groups[0].first.judged.remedy, 400)}"
     rest = groups[limit:]
     if rest:
         counts = Counter(one.first.judged.severity for one in rest)
@@ -140,8 +148,7 @@ def _group(group: Group, today: date, *, inputs: bool) -> Iterator[str]:
     judged = group.first.judged
     names = listed(group.about, _NAMES)
     count = len(group.about)
-    what = {"host": "host", "device": "device", "system": "system"}[judged.kind]
-    where = f"{count:,} {what}s: {names}" if count > 1 else names
+    where = f"{_count(count, judged.kind)}: {names}" if count > 1 else names
     of = f"{printable(judged.package, 80)}: " if judged.package else ""
     yield f"{judged.severity:<{_INDENT}}{of}{printable(judged.title, 200)} [{printable(judged.id, 120)}]"
     pad = " " * _INDENT
@@ -158,7 +165,7 @@ def _group(group: Group, today: date, *, inputs: bool) -> Iterator[str]:
         yield pad + printable(remark, 400)
     if inputs:
         yield pad + printable(input_words(group.first), 500)
-    if judged.remedy:
+    if judged.remedy and judged.state == "found":
         yield f"{pad}-> {printable(judged.remedy, 400)}"
 
 

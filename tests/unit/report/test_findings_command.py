@@ -158,7 +158,7 @@ def test_the_worst_stands_first_with_its_deadline_and_who_has_not_answered(civic
     told = civicops("riverton")
     assert told.status == 0 and told.err == ""
     lines = told.out.splitlines()
-    assert lines[0].startswith("Riverton (riverton): 3 hosts and devices: ")
+    assert lines[0].startswith("Riverton (riverton): 3 hosts: ")
     first = next(line for line in lines if line.startswith(("critical", "high", "medium", "low")))
     assert "openssl" in first and "vulnerable-openssl" in first
     assert "overdue since 2026-08-1" in told.out and "BOD 26-04" in told.out
@@ -367,7 +367,7 @@ def test_what_nobody_could_look_at_is_never_not_hit(civicops: Civicops, town: To
     assert told["hits"] == [] and told["not_hit"] == [] and set(told["not_known"]) == {"web1", "web2", "cad1"}
     nobodys = civicops("riverton", "--advisory", "CVE-2026-9999", "--json").json
     assert nobodys["known"] is False and nobodys["towns"][0]["not_hit"] == []
-    assert "no feed that is here has it" in civicops("riverton", "--advisory", "CVE-2026-9999").out
+    assert "no feed of advisories here has it" in civicops("riverton", "--advisory", "CVE-2026-9999").out
 
 
 @pytest.mark.usefixtures("feeds")
@@ -407,8 +407,23 @@ def test_reading_a_part_misses_no_package(rows: list[list[Any]], more: dict[str,
     assert bool(kept) == bool(rows) and all(row in rows for row in kept)
 
 
+@pytest.mark.usefixtures("feeds")
+def test_a_mistake_in_the_waivers_keeps_no_record_from_being_made(
+    civicops: Civicops, town: Town, state: TownState, tmp_path: Path
+) -> None:
+    three()
+    (tmp_path / "inventories/riverton/waivers.yml").write_text("waivers: [{finding: x}]")
+    Journal(state, RunOrder(ONE, town.id, town.sha256, "checkup", None, False, "ops", 1, stamp(NOW)))
+    told = record_findings(town, state, ONE)
+    assert told is not None and "no waiver holds" in told and "waivers.yml:1" in told
+    (tmp_path / "inventories/riverton/waivers.yml").unlink()
+    assert civicops("riverton", "--since", ONE).status == 0
+
+
 def test_nothing_is_known_before_the_first_checkup(civicops: Civicops) -> None:
     told = civicops("riverton", "--fail-on", "low")
     assert told.status == 2 and "civicops checkup riverton" in told.err and not told.out
     assert civicops("riverton", "--json", "--sarif").status == 2
+    assert civicops("riverton", "--since", "last", "--sarif").status == 2
+    assert civicops("--advisory", CVE, "--host", "web1").status == 2
     assert civicops().status == 2
