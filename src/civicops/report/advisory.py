@@ -9,12 +9,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from civicops.assess.advisory import Hit, Hits, hits
+from civicops.assess.finding import RECORD
 from civicops.assess.recovery_known import listed
 from civicops.feeds.store import Exploited, Feed, Index, days_old
 from civicops.feeds.values import is_cve
@@ -127,11 +129,13 @@ def _in_town(name: str, index: Index, advisory: str, moment: datetime, inventori
         from civicops.runs.start import take_in
 
         take_in(name, state)
-    with Ledger(name, state=state) as ledger:
+    with Ledger(name, state=state) as ledger, ThreadPoolExecutor(1) as pool:
+        # Ansible starts meanwhile.
+        asked = None if ledger.newest(RECORD, 1) else pool.submit(_systems_of, name, state, inventories)
         told = hits(ledger, index, advisory, moment)
-    if not (told.hits or told.unknown or told.not_hit):
-        raise _NotLookedAtError(f"no host has been asked yet: civicops checkup {name}")
-    return told if told.systems is not None or not told.hits else _with_systems(told, state, inventories)
+        if not (told.hits or told.unknown or told.not_hit):
+            raise _NotLookedAtError(f"no host has been asked yet: civicops checkup {name}")
+        return replace(told, systems=asked.result()) if asked is not None and told.hits else told
 
 
 def _spooled(state: TownState) -> bool:
@@ -139,21 +143,21 @@ def _spooled(state: TownState) -> bool:
     return spool.is_dir() and any(spool.iterdir())
 
 
-def _with_systems(told: Hits, state: TownState, inventories: Path | None) -> Hits:
-    """Where nothing was recorded yet the inventory tells whose hosts they are, which takes Ansible's start."""
+def _systems_of(name: str, state: TownState, inventories: Path | None) -> dict[str, tuple[str, ...]] | None:
+    """Where nothing was recorded yet: each host's systems by the inventory; None where that can't be read."""
     from civicops.runs.inventory import InventoryError, read_groups
     from civicops.town.loader import load_town
 
-    town = load_town(town_dir(told.town, inventories))
     try:
+        town = load_town(town_dir(name, inventories))
         groups = read_groups(town, state)
-    except InventoryError:
-        return told
+    except (InventoryError, TownFileError):
+        return None
     systems: dict[str, tuple[str, ...]] = {}
     for one in town.systems:
         for host in groups.get(f"system_{one.id}", ()):
             systems[host] = (*systems.get(host, ()), one.id)
-    return replace(told, systems=systems)
+    return systems
 
 
 def lines(told: Told) -> Iterator[str]:
@@ -218,7 +222,7 @@ def _order(key: tuple[str, str, str, str], some: list[Hit]) -> tuple[int, int, s
 
 def _systems(town: Hits, hosts: set[str]) -> str:
     if town.systems is None:
-        return "not known, as the inventory can't be read"
+        return "not known, as inventory or town file can't be read"
     counts = Counter(system for host in hosts for system in town.systems.get(host, ()))
     without = sum(host not in town.systems for host in hosts)
     said = [f"{printable(name, 60)} ({count:,})" for name, count in counts.most_common()]

@@ -5,11 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from civicops.assess.assessment import assess, newest
 from civicops.assess.finding import RECORD
-from civicops.assess.recorded import as_body
 from civicops.feeds.error import FeedError
-from civicops.feeds.store import Index
 from civicops.jobs import JOBS
 from civicops.ledger.documents import Document, DocumentError, check_body
 from civicops.ledger.spool import now
@@ -44,6 +41,11 @@ def record_findings(town: Town, state: TownState, run: str) -> str | None:
 
 
 def _record(ledger: Ledger, town: Town, state: TownState, run: str, job: str) -> str | None:
+    # All other jobs' runs end without these.
+    from civicops.assess.assessment import assess, newest
+    from civicops.assess.recorded import as_body
+    from civicops.feeds.store import Index
+
     problems = []
     groups = None
     waivers: tuple[Waiver, ...] = ()

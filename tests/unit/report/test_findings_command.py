@@ -355,6 +355,17 @@ def test_which_towns_systems_and_hosts_an_advisory_hits(
 
 
 @pytest.mark.usefixtures("feeds")
+def test_a_mistake_in_the_town_file_hides_no_hit(civicops: Civicops, tmp_path: Path) -> None:
+    three()
+    (town,) = civicops("riverton", "--advisory", CVE, "--json").json["towns"]
+    assert town["hosts_hit"] == ["web1"] and town["systems_hit"] == [], "by the inventory, as nothing was recorded"
+    (tmp_path / "inventories/riverton/group_vars/all/town.yml").write_text("town: {id: 7}")
+    (town,) = civicops("riverton", "--advisory", CVE, "--json").json["towns"]
+    assert town["hosts_hit"] == ["web1"] and town["systems_hit"] is None
+    assert "systems: not known" in civicops("riverton", "--advisory", CVE).out
+
+
+@pytest.mark.usefixtures("feeds")
 def test_what_nobody_could_look_at_is_never_not_hit(civicops: Civicops, town: Town) -> None:
     unread = {"item": "packages", "reason": "dpkg's status can't be read"}
     answer(
