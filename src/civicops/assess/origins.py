@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
 
 from civicops.assess.facts import Facts
 from civicops.assess.host_finding import cells, data
@@ -19,18 +17,20 @@ def own_names(facts: Facts) -> tuple[str, ...]:
     """
     os_id, _, _ = os_of(facts)
     names = _names().get(os_id, ())
-    return names if any(is_own(row, names) for row in cells(facts, "packages")) else ()
+    return names if any(is_own(origin, names) for (origin,) in facts.picked("packages", "origin")) else ()
 
 
-def is_own(row: Mapping[str, Any], names: tuple[str, ...]) -> bool | None:
-    """Whether a package's row says that it comes from the distribution; None where that is not told.
+def is_own(origin: object, names: tuple[str, ...]) -> bool | None:
+    """Whether a package's origin is the distribution; None where that is not told.
 
     An empty one is told of packages that no archive has, in that version or a newer one: put there by hand, or left
     over from a former release. Some say more than the name: `Debian/bookworm-security`, `SUSE LLC <https://...>`.
     """
-    origin = row.get("origin")
-    if not isinstance(origin, str) or not names:
-        return None
+    return _is_own(origin, names) if isinstance(origin, str) and names else None
+
+
+@lru_cache(4096)
+def _is_own(origin: str, names: tuple[str, ...]) -> bool:
     text = origin.strip().lower()
     return any(text == name or text.startswith((f"{name}:", f"{name}/", f"{name} ", f"{name},")) for name in names)
 
@@ -42,7 +42,7 @@ def has_own_sources_alone(facts: Facts) -> bool:
     enabled = [
         row for row in cells(facts, "package_sources") if row.get("enabled") is True and row.get("kind") != "deb-src"
     ]
-    return bool(enabled) and all(is_own(row, names) for row in enabled)
+    return bool(enabled) and all(is_own(row.get("origin"), names) for row in enabled)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ WINDOW = {"id": "night", "jobs": ["patch", "wait"], "rrule": "FREQ=DAILY", "star
 Command = Callable[..., Any]
 
 
+def quiet_now() -> str:
+    """Quiet hours, in a town's time of UTC, that have begun an hour ago."""
+    now = datetime.now(UTC)
+    return f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=2):%H:%M}"
+
+
 @pytest.fixture
 def run(state: TownState, make_town: MakeTown, monkeypatch: pytest.MonkeyPatch) -> Command:
     """`civicops ARGUMENTS` for a town of one host, with Ansible stood in for."""
@@ -42,7 +49,7 @@ def run(state: TownState, make_town: MakeTown, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(starting, "play", play)
     monkeypatch.setattr("civicops.alerts.delivery.CHANNELS", ())
-    alerts = [{"to": "https://chat.riverton.example/x", "kind": ["report"], "quiet_hours": "00:00-23:59"}]
+    alerts = [{"to": "https://chat.riverton.example/x", "kind": ["report"], "quiet_hours": quiet_now()}]
     town = make_town(alerts=alerts, maintenance={"windows": [WINDOW]})
 
     def command(*arguments: str) -> Any:

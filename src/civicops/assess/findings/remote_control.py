@@ -27,9 +27,8 @@ class RemoteControl(HostFinding):
     despite = ("packages.last_used", "packages.origin")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        packages, services = facts.rows("packages"), facts.rows("services")
-        names = {row.get("name") for row in packages or ()}
-        units = {str(row.get("unit")): row.get("active") == "active" for row in services or ()}
+        names = {name for (name,) in facts.picked("packages", "name")}
+        units = {str(unit): active == "active" for unit, active in facts.picked("services", "unit", "active")}
         listening = {str(row.get("process")) for row in cells(facts, "sockets")}
         told = False
         for product in _products():
@@ -45,8 +44,8 @@ class RemoteControl(HostFinding):
                 yield Said("found", text, severity, id=f"{self.id}-{product['id']}", title=title)
         if told:
             return
-        if not packages or not services:
-            yield self.not_known(facts, "which programs it has is", "services" if packages else "packages")
+        if not names or not units:
+            yield self.not_known(facts, "which programs it has is", "services" if names else "packages")
         else:
             yield Said(
                 "fine", f"none of {len(_products())} programs for remote control is among its packages and services"

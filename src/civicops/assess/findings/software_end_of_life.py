@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from civicops.assess.catalogue import SEVERITIES
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
 from civicops.assess.finding import STATES
-from civicops.assess.host_finding import HostFinding, Said, cells, data
+from civicops.assess.host_finding import HostFinding, Said, data
 from civicops.assess.lifecycle import End, end_of_cycle
 from civicops.assess.origins import has_own_sources_alone, is_own, own_names
 from civicops.assess.recovery_known import brief, listed
@@ -69,7 +68,7 @@ class SoftwareEndOfLife(HostFinding):
     despite = ("packages.last_used", "packages.origin")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        if not cells(facts, "packages"):
+        if not facts.picked("packages", "name"):
             yield self.not_known(facts, "which software it has is")
             return
         others = [one for one in installed(facts) if one.own is not True]
@@ -127,15 +126,15 @@ def installed(facts: Facts) -> Iterator[Installed]:
     """The products that a host has, each cycle once, and at worst: somebody else's before one that is not known."""
     names, own_alone = own_names(facts), has_own_sources_alone(facts)
     found: dict[tuple[str, str], Installed] = {}
-    for row in cells(facts, "packages"):
-        package, version = str(row.get("name")), str(row.get("version") or "")
+    for name, told, origin in facts.picked("packages", "name", "version", "origin"):
+        package, version = str(name), str(told or "")
         if len(package) > _LONGEST or not _any_product().fullmatch(package):
             continue
         for product in products():
             cycle = product.cycle_of(package, version)
             if cycle is None:
                 continue
-            one = Installed(product, cycle, package, _own(row, version, names, own_alone=own_alone))
+            one = Installed(product, cycle, package, _own(origin, version, names, own_alone=own_alone))
             known = found.get((product.product, cycle))
             if known is None or (known.own is not False and one.own is not True):
                 found[product.product, cycle] = one
@@ -143,9 +142,9 @@ def installed(facts: Facts) -> Iterator[Installed]:
     yield from found.values()
 
 
-def _own(row: dict[str, Any], version: str, names: tuple[str, ...], *, own_alone: bool) -> bool | None:
+def _own(origin: object, version: str, names: tuple[str, ...], *, own_alone: bool) -> bool | None:
     """Whose a package is: by its origin, else by a mark in its version, else by where packages can come from at all."""
-    own = is_own(row, names)
+    own = is_own(origin, names)
     if own is None and any(mark.search(version[:_LONGEST]) for mark in marks()):
         return False
     return True if own is None and own_alone else own

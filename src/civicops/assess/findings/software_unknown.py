@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
-from civicops.assess.host_finding import HostFinding, Said, cells
+from civicops.assess.host_finding import HostFinding, Said
 from civicops.assess.origins import is_own, own_names
 from civicops.assess.recovery_known import brief, listed
 
@@ -23,13 +22,13 @@ class SoftwareUnknown(HostFinding):
     despite = ("packages.last_used",)
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        packages, names = cells(facts, "packages"), own_names(facts)
+        packages, names = facts.picked("packages", "name", "origin"), own_names(facts)
         if not packages:
             yield self.not_known(facts, "which software it has is")
             return
-        owned = [(row, is_own(row, names)) for row in packages]
-        others = sorted({_named(row) for row, own in owned if own is False})
-        unclear = sorted({str(row.get("name")) for row, own in owned if own is None})
+        owned = [(name, origin, is_own(origin, names)) for name, origin in packages]
+        others = sorted({_named(name, origin) for name, origin, own in owned if own is False})
+        unclear = sorted({str(name) for name, _, own in owned if own is None})
         why = facts.why_unread("packages.origin") or "the host did not tell"
         rest = f"where {len(unclear)} of {len(packages)} packages come from is not known ({brief(why)})"
         if others:
@@ -41,8 +40,8 @@ class SoftwareUnknown(HostFinding):
             yield Said("fine", f"all of {len(packages)} packages are the distribution's")
 
 
-def _named(row: dict[str, Any]) -> str:
-    return f"{brief(row.get('name'))} ({brief(row.get('origin')) or 'no archive has it'})"
+def _named(name: object, origin: object) -> str:
+    return f"{brief(name)} ({brief(origin) or 'no archive has it'})"
 
 
 FINDING = SoftwareUnknown()

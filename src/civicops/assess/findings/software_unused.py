@@ -30,9 +30,7 @@ class SoftwareUnused(HostFinding):
         return "keeps no record" not in (facts.why_unread("packages.last_used") or "")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        dated = {
-            row.get("name"): moment_of(row["last_used"]) for row in cells(facts, "packages") if row.get("last_used")
-        }
+        dated = {name: moment_of(last) for name, last in facts.picked("packages", "name", "last_used") if last}
         if not dated:
             yield self.not_known(facts, "when its software was used last is", "packages.last_used", "packages")
             return
