@@ -78,7 +78,7 @@ class Release:
             return Why("feed-old", f"the feed {need.feed} is of {feed.date}, which is yet to come")
         if age > need.days:
             return Why("feed-old", f"the feed {need.feed} is of {feed.date}, older than {need.days} days")
-        if need.brings & {"fixed", "unfixed"} and need.feed not in known:
+        if need.advisories and need.feed not in known:
             return Why("no-feed", f"the feed {need.feed} knows nothing of {self.title}")
         return None
 

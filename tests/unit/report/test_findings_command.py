@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import uuid
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.assess import package_samples
 from tests.unit.assess.samples import HOSTILE
+from tests.unit.assess.test_packages import forget
 from tests.unit.feeds.samples import kev, osv, osv_lines, put
 from tests.unit.towns import MakeTown
 
@@ -127,6 +129,7 @@ def feeds(state: TownState, tmp_path: Path) -> None:
     records = [
         osv("DSA-1-1", ("Debian:12", "openssl", "3.0.11"), upstream=(CVE,)),
         osv("DSA-2-1", ("Debian:12", "curl", "8.0"), upstream=(OTHER,)),
+        osv("DSA-3-1", ("Debian:12", "linux", "6.1.9"), upstream=("CVE-2026-1002",)),
     ]
     file = tmp_path / "debian.osv.jsonl"
     file.write_text(osv_lines(*records))
@@ -268,6 +271,31 @@ def test_what_is_new_gone_and_worse_since_a_run(civicops: Civicops, town: Town, 
     assert civicops("riverton", "--since", TWO, "--json").json["since"]["changes"] == []
     one = civicops("riverton", "--since", ONE, "--host", "web2", "--json").json["since"]["changes"]
     assert {change["about"] for change in one} == {"web2"}
+
+
+@pytest.mark.usefixtures("feeds")
+@pytest.mark.parametrize("blinded", ["cut", "release", "feed"])
+def test_what_can_not_be_seen_any_more_is_not_gone(
+    civicops: Civicops, town: Town, state: TownState, blinded: str
+) -> None:
+    kernel = package_samples.row("linux-headers-1", "6.1", "linux-signed-amd64")
+    before = package_samples.body(package_samples.row("openssl", "3.0.9"), kernel)
+    now = copy.deepcopy(before)
+    if blinded == "cut":
+        now["packages"]["rows"] = [package_samples.row("bash", "1")]
+        now["unread"] = [{"item": "packages", "reason": "truncated: only 1 of 3 items kept"}]
+    elif blinded == "release":
+        now["identity"]["os"]["id"] = "nonesuch"
+    answer("riverton", ONE, web1=before)
+    checked_up(town, state, ONE)
+    if blinded == "feed":
+        forget("osv-debian")
+    for run in (TWO, TWO.replace("b", "c"), TWO.replace("b", "d")):
+        answer("riverton", run, web1=now)
+        changed = civicops("riverton", "--since", ONE, "--json").json["since"]["changes"]
+        of_packages = {one["id"]: one["what"] for one in changed if "vulnerable" in one["id"]}
+        assert of_packages == {"vulnerable-openssl": "unseen", "vulnerable-linux": "unseen"}
+        checked_up(town, state, run)
 
 
 @pytest.mark.usefixtures("feeds")
