@@ -206,6 +206,11 @@ def test_fail_on(civicops: Civicops, tmp_path: Path) -> None:
     told = civicops("riverton", "--fail-on", "critical")
     assert told.status == 5 and "of severity critical found and not waived" in told.err
     assert civicops("riverton", "--host", "cad1", "--fail-on", "unknown").status == 5
+    answer("riverton", TWO, web1=body(openssl="3.0.11"))
+    told = civicops("riverton", "--fail-on", "unknown")
+    assert (
+        told.status == 5 and "not yet asked, as the inventory has them since the last checkup: cad1, web2" in told.err
+    )
     wrong = civicops("riverton", "--fail-on", "severe")
     assert wrong.status == 2 and "low, medium, high, critical, unknown" in wrong.err
 
@@ -290,12 +295,12 @@ def test_what_can_not_be_seen_any_more_is_not_gone(
     checked_up(town, state, ONE)
     if blinded == "feed":
         forget("osv-debian")
-    for run in (TWO, TWO.replace("b", "c"), TWO.replace("b", "d")):
-        answer("riverton", run, web1=now)
+    for later in (TWO, TWO.replace("b", "c"), TWO.replace("b", "d")):
+        answer("riverton", later, web1=now)
         changed = civicops("riverton", "--since", ONE, "--json").json["since"]["changes"]
         of_packages = {one["id"]: one["what"] for one in changed if "vulnerable" in one["id"]}
         assert of_packages == {"vulnerable-openssl": "unseen", "vulnerable-linux": "unseen"}
-        checked_up(town, state, run)
+        checked_up(town, state, later)
 
 
 @pytest.mark.usefixtures("feeds")
