@@ -383,6 +383,7 @@ def test_which_towns_systems_and_hosts_an_advisory_hits(
     shown = civicops("--advisory", "DSA-1-1").out
     assert "riverton: 2 of 3 hosts hit" in shown and "eastville: 1 of 3 hosts hit; 1 not known" in shown
     assert "riverton: openssl 3.0.1: an update mends it, mended by 3.0.11" in shown
+    assert f"1 not known (hosts as of the checkup of {TODAY})" in shown, "what came since is not among them"
     assert "westville: not looked at" in shown and "\x1b" not in shown
     assert "riverton" not in civicops("eastville", "--advisory", CVE).out, "one town alone"
 
