@@ -94,9 +94,15 @@ class Release:
         """What the distribution's own archives are called for certain."""
         return min(self.distribution.origins)
 
-    def knows(self, name: str) -> bool:
-        """Whether any feed has an advisory on a package."""
-        return name in self._advisories or bool(self._ranges.get(name))
+    def had(self, name: str, version: str) -> bool:
+        """Whether a package may once have been the distribution's: feeds know of a fix in that version or a later one.
+
+        Each new kernel of a distribution mends something, so one that is above all fixes is somebody else's."""
+        try:
+            key = self._key(version)
+        except VersionError:
+            return False
+        return any(one.fixed is not None and key <= one.fixed for one in self._ranges_of(name))
 
     def support(self, source: str) -> tuple[str, str]:
         """Why a package's support has ended, and what limits it; empty where neither is so.
