@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from civicops.assess.bulk import uncollected
-from civicops.assess.estate import read_estate
+from civicops.assess.estate import ASKS, read_estate
 from civicops.assess.finding import RECORD
 from civicops.assess.package_rules import rules
 from civicops.assess.package_types import HostPackages, Standing
@@ -64,6 +64,8 @@ class Hits:
     systems: Mapping[str, tuple[str, ...]] | None
     """Each host's systems, by the newest record; None where there is none."""
     systems_at: str = ""
+    hosts_at: str = ""
+    """When the last checkup ended, whose hosts these are: what came into the inventory since is not among them."""
 
 
 def hits(ledger: Ledger, index: Index, name: str, moment: datetime) -> Hits:
@@ -86,6 +88,7 @@ def hits(ledger: Ledger, index: Index, name: str, moment: datetime) -> Hits:
         else:
             not_hit.append(host)
     systems, at = _systems(ledger)
+    last = max(ledger.latest("run", job=ASKS).values(), key=lambda one: one.seq, default=None)
     return Hits(
         ledger.town,
         reader.naming.known,
@@ -96,6 +99,7 @@ def hits(ledger: Ledger, index: Index, name: str, moment: datetime) -> Hits:
         tuple(sorted({text for one in told.values() for text in _doubts(one)})),
         systems,
         at,
+        last.collected_at if last is not None else "",
     )
 
 

@@ -14,6 +14,7 @@ from civicops.assess.estate import Estate, placed, read_estate
 from civicops.assess.exposure import Exposure
 from civicops.assess.finding import RECORD, Evidence, Finding, Judged, judged
 from civicops.assess.package_findings import Kept, package_evidence
+from civicops.assess.package_rules import rules
 from civicops.assess.package_types import HostPackages
 from civicops.assess.packages import match
 from civicops.assess.ranking import Ranked, Ranking
@@ -146,17 +147,27 @@ def _unseen(
     """Each host's source packages of which it can't be said that former findings are gone; None: of none it can.
 
     Where the feeds that have told them are still there, and have nothing against a package any more, they are gone,
-    however little else is known of its release.
+    however little else is known of its release. Where the list of packages is not whole, or nothing tells of the host's
+    release, a package that is not among them may be there all the same, or be called otherwise.
     """
-    harmless = _OF_RELEASE if recorded.feeds.keys() <= set(feeds) else _OF_RELEASE - {"feed-missing"}
+    missing = recorded.lost(feeds)
+    harmless = _OF_RELEASE - {"feed-missing"} if missing else _OF_RELEASE
     return {
         host: frozenset(
             one.source for one in packages.standings if one.state == "not_assessed" and one.why.code not in harmless
         )
-        if packages.standings
+        if packages.standings and not _blind(packages, missing)
         else None
         for host, packages in told.items()
     }
+
+
+def _blind(packages: HostPackages, missing: Collection[str]) -> bool:
+    """Whether what is not found in a host's packages may be there nevertheless. `missing`: feeds that were here."""
+    if any(why.code in ("packages-cut", "no-feed") for why in packages.why):
+        return True
+    distribution = rules().distributions.get(packages.distribution)
+    return distribution is not None and any(need.feed in missing for need in distribution.needs if need.advisories)
 
 
 def _recovery(ledger: Ledger, estate: Estate) -> list[Judged]:

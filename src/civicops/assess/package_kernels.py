@@ -92,6 +92,8 @@ def _kernels(
     newest = _newest(release, [one for one in every if not alike or (one.key.source, one.flavour) in alike])
     built = _BUILD.search(build) if release.distribution.family == "dpkg" else None
     version = built[1] if built else current[0].version if current else None
+    if version and newest and not current and _strange(release, version, newest.version):
+        version = None
     kernel = Kernel(running, version, newest.release if newest else None, newest.version if newest else None, own)
     if newest is None:
         return kernel, _without_package(kernel, images)
@@ -118,6 +120,15 @@ def _images(release: Release, images: Sequence[Package]) -> list[_Image]:
             flavour = _FLAVOUR.search(match[1])
             found.append(_Image(match[1], flavour[1] if flavour else "", key, name, version))
     return found
+
+
+def _strange(release: Release, running: str, newest: str) -> bool:
+    """Whether a running kernel whose package is not there may be none of the release: one that Debian's makers of
+    backports or of derivatives have built says "Debian", too."""
+    try:
+        return any(piece in running for piece in release.distribution.other) or release.older(newest, running)
+    except VersionError:
+        return False  # what is no version is told as such
 
 
 def _bare(release: Release, running: str) -> str:

@@ -78,7 +78,7 @@ class Release:
             return Why("feed-old", f"the feed {need.feed} is of {feed.date}, which is yet to come")
         if age > need.days:
             return Why("feed-old", f"the feed {need.feed} is of {feed.date}, older than {need.days} days")
-        if need.brings & {"fixed", "unfixed"} and need.feed not in known:
+        if need.advisories and need.feed not in known:
             return Why("no-feed", f"the feed {need.feed} knows nothing of {self.title}")
         return None
 
@@ -94,9 +94,15 @@ class Release:
         """What the distribution's own archives are called for certain."""
         return min(self.distribution.origins)
 
-    def knows(self, name: str) -> bool:
-        """Whether any feed has an advisory on a package."""
-        return name in self._advisories or bool(self._ranges.get(name))
+    def had(self, name: str, version: str) -> bool:
+        """Whether a package may once have been the distribution's: feeds know of a fix in that version or a later one.
+
+        Each new kernel of a distribution mends something, so one that is above all fixes is somebody else's."""
+        try:
+            key = self._key(version)
+        except VersionError:
+            return False
+        return any(one.fixed is not None and key <= one.fixed for one in self._ranges_of(name))
 
     def support(self, source: str) -> tuple[str, str]:
         """Why a package's support has ended, and what limits it; empty where neither is so.

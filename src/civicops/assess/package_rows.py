@@ -83,7 +83,7 @@ class Rows:
             tracked = kernels.tracked(source)
             if kernels.source.fullmatch(tracked):
                 role = _role(kernels, name)
-                if role in (KEPT, IMAGE) and origin == "" and self._release.knows(tracked):
+                if role in (KEPT, IMAGE) and origin == "" and self._release.had(tracked, version):
                     # Another kernel is another package, and no archive keeps the former ones.
                     origin = self._release.own
                 if source != tracked and role != PLAIN:

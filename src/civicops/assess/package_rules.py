@@ -40,6 +40,11 @@ class Need:
     brings: frozenset[str]
     needed: bool = True
 
+    @property
+    def advisories(self) -> bool:
+        """Whether it tells of packages' issues."""
+        return bool(self.brings & {"fixed", "unfixed"})
+
 
 @dataclass(frozen=True)
 class Kernels:

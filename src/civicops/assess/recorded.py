@@ -7,7 +7,7 @@ where nothing has changed it is the same body, which the ledger keeps once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
@@ -47,6 +47,12 @@ class Recorded:
     """Each host's systems by their ids; None where they were not known."""
     feeds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Each feed's date and hash."""
+    missing: frozenset[str] = frozenset()
+    """Feeds of former records that were not here any more."""
+
+    def lost(self, feeds: Collection[str]) -> frozenset[str]:
+        """Of all feeds that were ever recorded those that are not here now."""
+        return (self.missing | self.feeds.keys()) - frozenset(feeds)
 
     def seen(self, one: Judged, today: date) -> Seen:
         """Since when a finding is known; what is new is so from today on."""
@@ -86,6 +92,7 @@ def read_recorded(run: str, at: str, body: Mapping[str, Any]) -> Recorded:
         rows,
         None if of_hosts is None else {host: tuple(some) for host, some in of_hosts.items()},
         {one["name"]: (one["date"], one["sha256"]) for one in body["feeds"]},
+        frozenset(body.get("feeds_missing", ())),
     )
 
 
@@ -119,7 +126,7 @@ def as_body(
     """What is recorded of findings. `systems`: each system's hosts. `before`: the newest record; what was in it and
     could not be looked at this time is kept as unknown, so that no deadline begins anew when it is seen again.
     `unseen`: see `Blind`."""
-    rows, there = _Rows(), set()
+    rows, there, feeds = _Rows(), set(), list(feeds)
     blind = Blind(unseen or {})
     for one in ranked:
         judged = one.judged
@@ -140,6 +147,7 @@ def as_body(
             rows.add(key, Row("unknown", old.severity, old.package, old.since, old.cves))
     return {
         "feeds": [{"name": one.name, "date": one.date, "sha256": one.sha256} for one in feeds],
+        "feeds_missing": sorted(before.lost([one.name for one in feeds])),
         "systems": None if systems is None else {name: sorted(hosts) for name, hosts in systems.items()},
         "rows": rows.told(),
     }

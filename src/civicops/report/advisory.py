@@ -194,7 +194,8 @@ def _town(town: Hits) -> Iterator[str]:
     words += [f"{len(town.unknown):,} not known"] if town.unknown else []
     if town.devices:
         words.append(f"{len(town.devices):,} network devices, of which no feed here speaks: not known")
-    yield f"{town.town}: {'; '.join(words)}"
+    at = f" (hosts as of the checkup of {town.hosts_at[:10]})" if town.hosts_at else ""
+    yield f"{town.town}: {'; '.join(words)}{at}"
     if hosts:
         yield f"  systems: {_systems(town, hosts)}"
     alike: dict[tuple[str, str, str, str], list[Hit]] = {}
@@ -250,6 +251,7 @@ def _plain_town(town: Hits) -> dict[str, Any]:
     hosts = sorted({one.host for one in town.hits})
     return {
         "town": town.town,
+        "hosts_at": town.hosts_at or None,
         "hosts_hit": hosts,
         "systems_hit": None if systems is None else sorted({name for host in hosts for name in systems.get(host, ())}),
         "systems_at": town.systems_at or None,

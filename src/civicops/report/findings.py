@@ -222,7 +222,8 @@ def _not_known(told: Findings, opened: Collection[Judged]) -> str:
     missed = [one for one in told.assessment.hosts.values() if one.missed and told.about(one.kind, one.name)]
     said = [f"{count} not known"] if count else []
     said += [f"{len(missed)} hosts without an answer"] if missed else []
-    return ", ".join(said)
+    # Whichever hosts were asked for: what is not known of the whole may be about them.
+    return "; ".join([*filter(None, [", ".join(said)]), *told.assessment.doubts])
 
 
 def demand(value: str) -> Severity | Literal["unknown"] | None:

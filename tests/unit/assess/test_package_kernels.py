@@ -94,6 +94,17 @@ def test_kernels_that_no_archive_has_any_more_are_still_debians(tmp_path: Path) 
     assert [one.why.code for one in found.standings] == ["foreign"], "one that somebody has built is not"
 
 
+def test_a_derivatives_kernel_whose_archive_is_gone_is_not_debians(tmp_path: Path) -> None:
+    debian_feeds(tmp_path, KERNEL)
+    raspberry = row("linux-image-6.6.31+rpt-rpi-v8", "1:6.6.31-1+rpt1", "linux", "")
+    build = "#1 SMP PREEMPT Debian 1:6.6.31-1+rpt1 (2024-05-29)"
+    one = only(judged(machine(raspberry, running="6.6.31+rpt-rpi-v8", build=build)), "linux")
+    assert (one.state, one.why.code) == ("not_assessed", "foreign"), "it is above all that Debian has ever mended"
+    for build in (build, "#1 SMP Debian 6.12.9-1~bpo12+1 (2025-01-09)", "#1 SMP Debian 6.1.9-1~bpo12+1 (2025-01-09)"):
+        one = only(judged(machine(NEWEST, running="6.6.31+rpt-rpi-v8", build=build)), "linux")
+        assert (one.state, one.why.code) == ("not_assessed", "kernel-unknown"), "its package was removed while it runs"
+
+
 def test_the_running_flavour_counts(tmp_path: Path) -> None:
     debian_feeds(tmp_path, KERNEL)
     cloud = image("6.1.0-41-cloud-amd64", "6.1.158-1")

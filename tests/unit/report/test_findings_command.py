@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import uuid
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.assess import package_samples
 from tests.unit.assess.samples import HOSTILE
+from tests.unit.assess.test_packages import forget
 from tests.unit.feeds.samples import kev, osv, osv_lines, put
 from tests.unit.towns import MakeTown
 
@@ -127,6 +129,7 @@ def feeds(state: TownState, tmp_path: Path) -> None:
     records = [
         osv("DSA-1-1", ("Debian:12", "openssl", "3.0.11"), upstream=(CVE,)),
         osv("DSA-2-1", ("Debian:12", "curl", "8.0"), upstream=(OTHER,)),
+        osv("DSA-3-1", ("Debian:12", "linux", "6.1.9"), upstream=("CVE-2026-1002",)),
     ]
     file = tmp_path / "debian.osv.jsonl"
     file.write_text(osv_lines(*records))
@@ -203,6 +206,11 @@ def test_fail_on(civicops: Civicops, tmp_path: Path) -> None:
     told = civicops("riverton", "--fail-on", "critical")
     assert told.status == 5 and "of severity critical found and not waived" in told.err
     assert civicops("riverton", "--host", "cad1", "--fail-on", "unknown").status == 5
+    answer("riverton", TWO, web1=body(openssl="3.0.11"))
+    told = civicops("riverton", "--fail-on", "unknown")
+    assert (
+        told.status == 5 and "not yet asked, as the inventory has them since the last checkup: cad1, web2" in told.err
+    )
     wrong = civicops("riverton", "--fail-on", "severe")
     assert wrong.status == 2 and "low, medium, high, critical, unknown" in wrong.err
 
@@ -268,6 +276,31 @@ def test_what_is_new_gone_and_worse_since_a_run(civicops: Civicops, town: Town, 
     assert civicops("riverton", "--since", TWO, "--json").json["since"]["changes"] == []
     one = civicops("riverton", "--since", ONE, "--host", "web2", "--json").json["since"]["changes"]
     assert {change["about"] for change in one} == {"web2"}
+
+
+@pytest.mark.usefixtures("feeds")
+@pytest.mark.parametrize("blinded", ["cut", "release", "feed"])
+def test_what_can_not_be_seen_any_more_is_not_gone(
+    civicops: Civicops, town: Town, state: TownState, blinded: str
+) -> None:
+    kernel = package_samples.row("linux-headers-1", "6.1", "linux-signed-amd64")
+    before = package_samples.body(package_samples.row("openssl", "3.0.9"), kernel)
+    now = copy.deepcopy(before)
+    if blinded == "cut":
+        now["packages"]["rows"] = [package_samples.row("bash", "1")]
+        now["unread"] = [{"item": "packages", "reason": "truncated: only 1 of 3 items kept"}]
+    elif blinded == "release":
+        now["identity"]["os"]["id"] = "nonesuch"
+    answer("riverton", ONE, web1=before)
+    checked_up(town, state, ONE)
+    if blinded == "feed":
+        forget("osv-debian")
+    for later in (TWO, TWO.replace("b", "c"), TWO.replace("b", "d")):
+        answer("riverton", later, web1=now)
+        changed = civicops("riverton", "--since", ONE, "--json").json["since"]["changes"]
+        of_packages = {one["id"]: one["what"] for one in changed if "vulnerable" in one["id"]}
+        assert of_packages == {"vulnerable-openssl": "unseen", "vulnerable-linux": "unseen"}
+        checked_up(town, state, later)
 
 
 @pytest.mark.usefixtures("feeds")
@@ -350,6 +383,7 @@ def test_which_towns_systems_and_hosts_an_advisory_hits(
     shown = civicops("--advisory", "DSA-1-1").out
     assert "riverton: 2 of 3 hosts hit" in shown and "eastville: 1 of 3 hosts hit; 1 not known" in shown
     assert "riverton: openssl 3.0.1: an update mends it, mended by 3.0.11" in shown
+    assert f"1 not known (hosts as of the checkup of {TODAY})" in shown, "what came since is not among them"
     assert "westville: not looked at" in shown and "\x1b" not in shown
     assert "riverton" not in civicops("eastville", "--advisory", CVE).out, "one town alone"
 
