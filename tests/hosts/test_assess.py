@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,6 +66,28 @@ def test_the_same_as_debsecan_and_all_of_it_offered_by_apt(
     body = found.told.body if found.told else {}
     at = body["packages"]["columns"].index("origin")
     assert {str(row[at]).partition("-")[0] for row in body["packages"]["rows"]} == {"Debian/bookworm"}
+    the_command_says_the_same(town, {one.source for one in fixable}, fixable[0].cves[0])
+
+
+def the_command_says_the_same(town: Town, fixable: set[str], cve: str) -> None:
+    """By hand and as a playbook, as AWX would; the checkup has recorded what it found."""
+    told = json.loads(town.controller.civicops("findings", town.name, "--json").stdout)
+    assert fixable == {one["package"] for one in told["findings"] if one["title"].endswith("an update that mends them")}
+    assert told["hosts"]["web1"]["colour"] in ("bad", "unknown")
+    since = json.loads(town.controller.civicops("runs", town.name, "--json").stdout)[0]["order"]["run"]
+    assert json.loads(town.controller.civicops("findings", town.name, "--since", since, "--json").stdout)["since"][
+        "exact"
+    ]
+    hit = json.loads(town.controller.civicops("findings", "--advisory", cve, "--json").stdout)
+    assert [(one["town"], one["hosts_hit"]) for one in hit["towns"]] == [(town.name, ["web1"])]
+    assert town.controller.civicops("findings", town.name, "--fail-on", "low").returncode == 5
+    done = town.controller.playbook("civicops.town.findings", "-e", f"findings_advisory={cve}", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout
+    assert "web1" in done.stdout
+    done = town.controller.playbook("civicops.town.findings", "-e", "findings_fail_on=critical,low")
+    assert done.returncode == 2
+    assert "--fail-on: " in done.stdout
 
 
 def test_packages_of_others_and_files_that_are_still_in_use(
