@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+ALL = "unread"
+"""The item that says that more was not read than stands in the list."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -31,8 +34,10 @@ class Facts:
         return [dict(zip(columns, row, strict=False)) for row in table.get("rows") or ()]
 
     def cut(self, item: str) -> str | None:
-        """Why an item itself was not read, or not whole; what stands below it does not count."""
-        return next((str(one.get("reason")) for one in self.body.get("unread") or () if one.get("item") == item), None)
+        """Why an item itself was not read, or not whole; what stands below it does not count. Where even the list of
+        what was not read is cut, that is why."""
+        told = {one.get("item"): str(one.get("reason")) for one in reversed(self.body.get("unread") or ())}
+        return told.get(item, told.get(ALL))
 
     def why_unread(self, *items: str) -> str | None:
         """Why something could not be read: the reason of the first `unread` item that is one of these or below it."""
