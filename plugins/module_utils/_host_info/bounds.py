@@ -84,7 +84,9 @@ def _lone_bytes(value: str) -> bool:
 def bounded(ctx: Context, document: Dict[str, Any]) -> Dict[str, Any]:
     """The document within all limits; what was cut is noted under C(unread)."""
     result = {name: Section(ctx, name).value(value) for name, value in document.items()}
-    unread = [{"item": item, "reason": reason} for item, reason in ctx.unread_items.items()]
+    # What is missing of a whole section comes first: no crowd of files that can't be read drives it out.
+    items = sorted(ctx.unread_items.items(), key=lambda one: "." in one[0] or "/" in one[0])
+    unread = [{"item": item, "reason": reason} for item, reason in items]
     if len(unread) > UNREAD_LIMIT:
         more = len(unread) - UNREAD_LIMIT + 1
         unread = [*unread[: UNREAD_LIMIT - 1], {"item": "unread", "reason": f"truncated: {more} more"}]

@@ -69,8 +69,9 @@ def by_dpkg(ctx: Context, wanted: Set[str]) -> Dict[str, Set[str]]:
 def by_rpm(ctx: Context, program: str, wanted: Set[str]) -> Dict[str, Set[str]]:
     """The same from rpm's database; raises CommandError."""
     found: Dict[str, Set[str]] = {}
-    # Its exit status counts the files that no package has: that is an answer.
-    dummy, output = ctx.run([program, "-qf", "--qf", "[%{NAME}\\t%{FILENAMES}\\n]", *sorted(wanted)], RPM_SECONDS)
+    # Its exit status counts the files that no package has: that is an answer. Without the "=", which repeats the name
+    # for each file, rpm takes the format for a wrong one.
+    dummy, output = ctx.run([program, "-qf", "--qf", "[%{=NAME}\\t%{FILENAMES}\\n]", *sorted(wanted)], RPM_SECONDS)
     for line in output.splitlines():
         name, tab, path = line.partition("\t")
         if tab and path in wanted:

@@ -79,7 +79,10 @@ def dpkg(ctx: Context) -> Dict[str, Any]:
     rows, held, broken = [], [], []
     used = last_use(ctx)
     info = ctx.path("/var/lib/dpkg/info")
-    for fields in parse_status(ctx.read(STATUS, STATUS_LIMIT)):
+    status = ctx.read(STATUS, STATUS_LIMIT)
+    if STATUS in ctx.unread_items:
+        ctx.unread("packages", f"{STATUS}: {ctx.unread_items[STATUS]}")
+    for fields in parse_status(status):
         want, dummy, state = fields["Status"].partition(" ")
         if state.endswith(("config-files", "not-installed")):
             continue

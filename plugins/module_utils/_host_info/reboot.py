@@ -54,7 +54,7 @@ def stale_processes(ctx: Context) -> List[Dict[str, Any]]:
 def stale(ctx: Context) -> List[Tuple[Dict[str, Any], List[str]]]:
     """The same with all of their files."""
     found = []
-    hidden = 0
+    hidden = long = 0
     here = ctx.link("/proc/self/ns/pid")
     for process in all_processes(ctx):
         if ctx.link(f"/proc/{process.pid}/ns/pid") not in (here, None):
@@ -66,6 +66,8 @@ def stale(ctx: Context) -> List[Tuple[Dict[str, Any], List[str]]]:
             continue
         except OSError:
             continue
+        if len(data) >= MAPS_LIMIT:
+            long += 1
         files = deleted_files(data.decode("utf-8", "replace")) if b" (deleted)\n" in data else []
         if files:
             told = {
@@ -79,6 +81,9 @@ def stale(ctx: Context) -> List[Tuple[Dict[str, Any], List[str]]]:
         ctx.unread(
             "reboot.stale_processes", f"{hidden} processes: {'refused even to root' if ctx.is_root else 'needs root'}"
         )
+    if long:
+        text = f"{long} processes: their maps are longer than {MAPS_LIMIT} bytes, of which the first were read"
+        ctx.unread("reboot.stale_processes", text)
     return found
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+ALL = "unread"
+"""The item that says that more was not read than stands in the list."""
+
 
 def _column(columns: list[str], name: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
     """One column; None where it, or a row's cell of it, is not there."""
@@ -44,8 +47,10 @@ class Facts:
         return [dict(zip(columns, row, strict=False)) for row in table.get("rows") or ()]
 
     def cut(self, item: str) -> str | None:
-        """Why an item itself was not read, or not whole; what stands below it does not count."""
-        return next((str(one.get("reason")) for one in self.body.get("unread") or () if one.get("item") == item), None)
+        """Why an item itself was not read, or not whole; what stands below it does not count. Where even the list of
+        what was not read is cut, that is why."""
+        told = {one.get("item"): str(one.get("reason")) for one in reversed(self.body.get("unread") or ())}
+        return told.get(item, told.get(ALL))
 
     def picked(self, table: str, *names: str) -> list[tuple[Any, ...]]:
         """Some columns of a table, a row a tuple; None in the place of a column that is not there. Of a long table it

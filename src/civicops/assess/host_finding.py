@@ -12,7 +12,7 @@ import yaml
 
 from civicops.assess.catalogue import Severity
 from civicops.assess.estate import Estate, Host
-from civicops.assess.facts import Facts
+from civicops.assess.facts import ALL, Facts
 from civicops.assess.finding import Evidence, Finding, State
 from civicops.assess.measures import moment_of
 from civicops.assess.recovery_known import brief
@@ -53,8 +53,13 @@ class HostFinding(Finding[Estate]):
     def look(self, town: Estate) -> Iterator[Evidence]:
         for host in town.hosts.values():
             if host.asked and host.facts is not None and self.applies(host.facts):
-                for said in self.of(host, host.facts, town):
+                every = list(self.of(host, host.facts, town))
+                for said in every:
                     yield self._evidence(host, host.facts, said)
+                # Others of its kind may be there, too: without a word they would count as gone.
+                if all(said.id for said in every) and (why := self.lacking(host.facts)):
+                    text = f"beside what was found there may be more, as not all was read: {why}"
+                    yield self._evidence(host, host.facts, Said("unknown", text))
 
     def _evidence(self, host: Host, facts: Facts, said: Said) -> Evidence:
         state, text = said.state, said.text
@@ -94,10 +99,11 @@ def below(item: str, part: str) -> bool:
 
 
 def unread(facts: Facts, *items: str) -> Iterator[tuple[str, str]]:
-    """What is `unread` of some items: each with the reason. An item's whole, where only that is told, counts."""
+    """What is `unread` of some items: each with the reason. An item's whole, where only that is told, counts, and so
+    does that the list of them is cut."""
     for entry in facts.get("unread") or ():
         item = str(entry.get("item", ""))
-        if any(below(item, one) or below(one, item) for one in items):
+        if item == ALL or any(below(item, one) or below(one, item) for one in items):
             yield item, str(entry.get("reason", ""))
 
 

@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from civicops.assess.facts import Facts
 from civicops.assess.host_finding import cells, data
 from civicops.assess.lifecycle import os_of
+from civicops.assess.package_rules import rules
 
 
 def own_names(facts: Facts) -> tuple[str, ...]:
@@ -47,4 +48,7 @@ def has_own_sources_alone(facts: Facts) -> bool:
 
 @cache
 def _names() -> dict[str, tuple[str, ...]]:
-    return {os_id: tuple(names) for os_id, names in data("origins")["distributions"].items()}
+    found = {os_id: tuple(names) for os_id, names in data("origins")["distributions"].items()}
+    for os_id, matched in rules().distributions.items():
+        found[os_id] = (*sorted(name.lower() for name in matched.origins), *found.get(os_id, ()))
+    return found

@@ -156,23 +156,26 @@ def collect(
     known = sorted({*inventory, *latest, *contacts, *refused})
     hosts: list[Host] = []
     gone: list[str] = []
-    for host in known:
-        if inventory and host not in inventory:
-            gone.append(host)
-            continue
-        hosts.append(
-            _host(
-                len(hosts),
-                host,
-                bodies,
-                facts=latest.get(host),
-                before=previous.get(host),
-                contact=contacts.get(host),
-                refused=refused.get(host),
-                last_run=(last_asked, inventory[host]) if last_asked and host in inventory else None,
-                today=moment.date(),
+    index = index or Index()
+    with index.steady():
+        for host in known:
+            if inventory and host not in inventory:
+                gone.append(host)
+                continue
+            hosts.append(
+                _host(
+                    len(hosts),
+                    host,
+                    bodies,
+                    facts=latest.get(host),
+                    before=previous.get(host),
+                    contact=contacts.get(host),
+                    refused=refused.get(host),
+                    last_run=(last_asked, inventory[host]) if last_asked and host in inventory else None,
+                    today=moment.date(),
+                    index=index,
+                )
             )
-        )
     runs = [_run(entry, judge(entry.run, ledger, cancelled=False)) for entry in run_entries]
     hardening = _hardening(ledger, [host.name for host in hosts if host.asked], inventory, moment)
     backups = read_backups(ledger, inventory or {host.name for host in hosts if host.asked}, moment)
@@ -191,7 +194,7 @@ def collect(
         hardening=hardening,
         backups=backups,
         recovery=recovery_told(ledger, there, told, moment, systems=systems, groups=groups),
-        devices=read_devices(ledger, state, moment, index or Index()),
+        devices=read_devices(ledger, state, moment, index),
         anchor=ledger.anchor(),
     )
 
@@ -224,6 +227,7 @@ def _host(
     refused: Entry | None,
     last_run: tuple[Entry, str] | None,
     today: date,
+    index: Index,
 ) -> Host:
     missed, missed_at = None, None
     answered = facts.seq if facts else 0
@@ -240,7 +244,7 @@ def _host(
     unread: list[tuple[str, str]] = []
     if facts and facts.body in bodies:
         now = Facts(bodies[facts.body], facts.collected_at)
-        figures = figures_of(now, today)
+        figures = figures_of(now, today, index)
         unread = [(str(one.get("item")), str(one.get("reason"))) for one in now.body.get("unread") or ()]
         if before and before.body in bodies:
             changed = changes(Facts(bodies[before.body], before.collected_at), now)

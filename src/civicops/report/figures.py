@@ -12,9 +12,10 @@ from datetime import date
 from typing import Any, Literal
 
 from civicops.assess.facts import Facts
-from civicops.assess.lifecycle import release_of, stage
+from civicops.assess.lifecycle import end_of_system
 from civicops.assess.measures import Fullness, age_of_machine, filled, fullness, has_power, with_room, without_password
 from civicops.assess.measures import security_source as security_source_of
+from civicops.feeds.store import Index
 from civicops.text import size
 
 State = Literal["bad", "unknown", "soon", "good", "plain"]
@@ -38,32 +39,34 @@ class Figure:
     details: tuple[str, ...] = ()
 
 
-FigureOf = Callable[[Facts, date], Figure]
+FigureOf = Callable[[Facts, date, Index], Figure]
 
 
-def operating_system(facts: Facts, today: date) -> Figure:
+def operating_system(facts: Facts, today: date, index: Index) -> Figure:
     name = facts.get("identity", "os", "pretty") or facts.get("identity", "os", "name")
     how = "/etc/os-release"
     if not name:
         return _unknown("os", "Operating system", facts, "identity.os", "identity", how=how)
-    os_id, version = (str(facts.get("identity", "os", key) or "") for key in ("id", "version"))
-    release = release_of(os_id, version, str(name))
-    if release is None:
-        return Figure("os", "Operating system", str(name), "unknown", how, ("its end of support is not in our table",))
-    how = f"{how}; end of support: {release.source}"
-    value = f"{name}, security updates until {release.until}"
-    ends = stage(release.until, today)
+    end = end_of_system(facts, index, today)
+    if end is None:
+        known = ("its end of support is neither in the feeds nor in our table",)
+        return Figure("os", "Operating system", str(name), "unknown", how, known)
+    how = f"{how}; end of support: {end.source}"
+    until = f"until {end.until}" if end.until else "with no end announced"
+    value = f"{name}, security updates {until}"
+    ends = end.stage(today)
     if ends == "past":
-        return Figure("os", "Operating system", f"{name}, without security updates since {release.until}", "bad", how)
+        since = f" since {end.until}" if end.until else ""
+        return Figure("os", "Operating system", f"{name}, without security updates{since}", "bad", how)
     if ends == "soon":
         return Figure("os", "Operating system", value, "soon", how)
     details: tuple[str, ...] = ()
-    if release.regular_until and release.regular_until < today:
-        details = (f"regular support ended {release.regular_until}; since then: {release.note}",)
+    if end.regular_until and end.regular_until < today:
+        details = (f"regular support ended {end.regular_until}; since then: {end.note}",)
     return Figure("os", "Operating system", value, "good", how, details)
 
 
-def security_updates(facts: Facts, today: date) -> Figure:
+def security_updates(facts: Facts, today: date, index: Index) -> Figure:
     count, caveats = facts.get("updates", "security_count"), facts.get("updates", "caveats") or []
     how = f"package lists of {_day(facts.get('updates', 'lists_checked_at'))}, compared on the host; nothing downloaded"
     notes = tuple(str(caveat) for caveat in caveats)
@@ -78,7 +81,7 @@ def security_updates(facts: Facts, today: date) -> Figure:
     return Figure("security", "Security updates", "none waiting", "good", how)
 
 
-def all_updates(facts: Facts, today: date) -> Figure:
+def all_updates(facts: Facts, today: date, index: Index) -> Figure:
     count = facts.get("updates", "count")
     how = f"package lists of {_day(facts.get('updates', 'lists_checked_at'))}"
     if count is None:
@@ -86,7 +89,7 @@ def all_updates(facts: Facts, today: date) -> Figure:
     return Figure("updates", "All updates", f"{count} waiting" if count else "none waiting", "plain", how)
 
 
-def security_source(facts: Facts, today: date) -> Figure:
+def security_source(facts: Facts, today: date, index: Index) -> Figure:
     how = "the host's package sources and its downloaded lists"
     told = security_source_of(facts)
     if told is None:
@@ -99,7 +102,7 @@ def security_source(facts: Facts, today: date) -> Figure:
     return Figure("source", "Security source", "present", "good", how, (why,))
 
 
-def reboot(facts: Facts, today: date) -> Figure:
+def reboot(facts: Facts, today: date, index: Index) -> Figure:
     wanted, stale = facts.get("reboot", "wanted"), facts.get("reboot", "stale_processes")
     how = "the host's own mark, its kernels, and programs that still run replaced files"
     units = sorted({str(one.get("unit") or one.get("process")) for one in stale or ()})
@@ -114,7 +117,7 @@ def reboot(facts: Facts, today: date) -> Figure:
     return Figure("reboot", "Reboot", "not wanted", "good", how)
 
 
-def disk_room(facts: Facts, today: date) -> Figure:
+def disk_room(facts: Facts, today: date, index: Index) -> Figure:
     how = "statvfs on each local file system; room that root keeps is not free"
     usable = with_room(facts)
     if not usable:
@@ -130,7 +133,7 @@ def disk_room(facts: Facts, today: date) -> Figure:
     return Figure("disk", "Disk room", value, state, how, tuple(others[:_NAMES_SHOWN]))
 
 
-def hardware(facts: Facts, today: date) -> Figure:
+def hardware(facts: Facts, today: date, index: Index) -> Figure:
     how = "the firmware's tables, /proc and /sys"
     kind, by = (facts.get("identity", "virtualization", key) for key in ("kind", "by"))
     memory, cpu = facts.get("hardware", "memory_bytes"), facts.get("hardware", "cpu", "model")
@@ -145,7 +148,7 @@ def hardware(facts: Facts, today: date) -> Figure:
     return Figure("hardware", "Hardware", ", ".join(parts), "plain", how, (f"serial {serial}",) if serial else ())
 
 
-def age(facts: Facts, today: date) -> Figure:
+def age(facts: Facts, today: date, index: Index) -> Figure:
     since, basis = (facts.get("hardware", "age", key) for key in ("since", "basis"))
     days = age_of_machine(facts, today)
     if days is None:
@@ -153,7 +156,7 @@ def age(facts: Facts, today: date) -> Figure:
     return Figure("age", "Age", f"about {days / 365.25:.0f} years, since {since}", "plain", f"estimate: {basis}")
 
 
-def accounts(facts: Facts, today: date) -> Figure:
+def accounts(facts: Facts, today: date, index: Index) -> Figure:
     users, how = facts.get("users"), "/etc/passwd, group and shadow; logins from the host's own records"
     if users is None:
         return _unknown("accounts", "Accounts", facts, "users", how=how)
@@ -168,7 +171,7 @@ def accounts(facts: Facts, today: date) -> Figure:
     return Figure("accounts", "Accounts", value, "plain", how, tuple(details))
 
 
-def open_ports(facts: Facts, today: date) -> Figure:
+def open_ports(facts: Facts, today: date, index: Index) -> Figure:
     rows, how = facts.rows("sockets"), "/proc/net; the program's name needs root"
     if rows is None:
         return _unknown("ports", "Open to the network", facts, "sockets", how=how)
@@ -178,7 +181,7 @@ def open_ports(facts: Facts, today: date) -> Figure:
     return Figure("ports", "Open to the network", value, "plain", how, (_names(named, 40),) if named else ())
 
 
-def failed_units(facts: Facts, today: date) -> Figure:
+def failed_units(facts: Facts, today: date, index: Index) -> Figure:
     failed, how = facts.get("failed_units"), "systemd"
     if failed is None:
         return _unknown("failed", "Failed services", facts, "services", "failed_units", how=how)
@@ -205,9 +208,9 @@ FIGURES: tuple[FigureOf, ...] = (
 )
 
 
-def figures_of(facts: Facts, today: date) -> list[Figure]:
-    """Every figure of one host."""
-    return [figure(facts, today) for figure in FIGURES]
+def figures_of(facts: Facts, today: date, index: Index) -> list[Figure]:
+    """Every figure of one host. `index`: the feeds, by which support of operating systems ends."""
+    return [figure(facts, today, index) for figure in FIGURES]
 
 
 def worst(states: list[State]) -> State:

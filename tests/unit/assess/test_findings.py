@@ -97,6 +97,19 @@ def test_nothing_is_fine_on_a_host_that_could_tell_nothing(finding: HostFinding)
     assert {one.state for one in told} == {"unknown"}
 
 
+@pytest.mark.parametrize(
+    ("name", "item"), [("exposed", "sockets"), ("remote-control", "packages"), ("exposed", "unread")]
+)
+def test_where_one_is_found_and_not_all_was_read_others_are_not_known(name: str, item: str) -> None:
+    body = facts({}, (item, "truncated: only 10000 of 20000 items kept"))
+    body["sockets"]["rows"].append(["tcp", "::", 23, "all", None, None, "root", None])
+    body["packages"]["rows"].append(["teamviewer", "15.0", "amd64", None, None, None, None, ""])
+    told = {one.id: one.state for one in look(estate(host(body))) if one.id.startswith(name)}
+    assert len(told) == 2 and told.pop(name) == "unknown" and set(told.values()) == {"found"}
+    told = {one.id: one.state for one in look(estate(host(body | {"unread": []}))) if one.id.startswith(name)}
+    assert set(told.values()) == {"found"} and name not in told
+
+
 def holey(body: dict[str, Any], gone: frozenset[str]) -> dict[str, Any]:
     """A good host's facts of which some are not there, and others are what a schema lets in."""
     good = facts()

@@ -16,7 +16,10 @@ from tests.unit.towns import MakeTown
 from civicops.assess.facts import Facts
 from civicops.assess.findings.hardware_age import equipment
 from civicops.assess.findings.software_end_of_life import products
+from civicops.assess.host_finding import data
 from civicops.assess.lifecycle import END_SOON, end_of_system
+from civicops.assess.origins import is_own, own_names
+from civicops.assess.package_rules import rules
 from civicops.feeds.store import Index
 from civicops.report.figures import operating_system
 from civicops.town.warranty import Warranties, Warranty
@@ -105,13 +108,26 @@ def test_the_last_day_is_supported_and_the_next_is_not(index: Index) -> None:
         assert ("any more" in one.evidence) is (day > until)
 
 
-def test_the_report_and_the_finding_agree_without_feeds() -> None:
+@pytest.mark.parametrize("fed", [False, True])
+def test_the_report_and_the_finding_agree(index: Index, fed: bool) -> None:
     states = {"past": "bad", "soon": "soon", "later": "good"}
-    for os_id, version in (("debian", "11"), ("debian", "12"), ("fedora", "43"), ("centos", "8"), ("sles", "15.7")):
+    feeds = index if fed else Index(Path("/nonexistent"))
+    for os_id, version in (("debian", "11"), ("debian", "12"), ("fedora", "43"), ("centos", "8"), ("almalinux", "9.4")):
         known = Facts(facts(system(os_id, version)), NOW.isoformat())
-        end = end_of_system(known, Index(Path("/nonexistent")), NOW.date())
+        end = end_of_system(known, feeds, NOW.date())
         assert end is not None
-        assert operating_system(known, NOW.date()).state == states[end.stage(NOW.date())]
+        figure = operating_system(known, NOW.date(), feeds)
+        assert figure.state == states[end.stage(NOW.date())] and end.source in figure.how
+
+
+def test_no_name_of_an_origin_stands_in_two_places() -> None:
+    besides = data("origins")["distributions"]
+    for os_id, matched in rules().distributions.items():
+        assert {name.lower() for name in matched.origins}.isdisjoint(besides.get(os_id, ()))
+        own = facts({"identity.os": {"id": os_id}})
+        for name in (*matched.origins, *besides.get(os_id, ())):
+            own["packages"]["rows"] = [["bash", "1", None, None, None, None, None, f"{name}/x"]]
+            assert is_own({"origin": f"{name}/x"}, own_names(Facts(own, ""))) is True
 
 
 @needs_data

@@ -100,8 +100,8 @@ def test_a_derivatives_kernel_whose_archive_is_gone_is_not_debians(tmp_path: Pat
     build = "#1 SMP PREEMPT Debian 1:6.6.31-1+rpt1 (2024-05-29)"
     one = only(judged(machine(raspberry, running="6.6.31+rpt-rpi-v8", build=build)), "linux")
     assert (one.state, one.why.code) == ("not_assessed", "foreign"), "it is above all that Debian has ever mended"
-    for other in (build, "#1 SMP Debian 6.12.9-1~bpo12+1 (2025-01-09)", "#1 SMP Debian 6.1.9-1~bpo12+1 (2025-01-09)"):
-        one = only(judged(machine(NEWEST, running="6.6.31+rpt-rpi-v8", build=other)), "linux")
+    for runs in (build, "#1 SMP Debian 6.12.9-1~bpo12+1 (2025-01-09)", "#1 SMP Debian 6.1.9-1~bpo12+1 (2025-01-09)"):
+        one = only(judged(machine(NEWEST, running="6.6.31+rpt-rpi-v8", build=runs)), "linux")
         assert (one.state, one.why.code) == ("not_assessed", "kernel-unknown"), "its package was removed while it runs"
 
 

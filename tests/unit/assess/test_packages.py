@@ -242,6 +242,7 @@ def test_a_fixed_package_whose_former_files_are_in_use(tmp_path: Path) -> None:
         {"unread": [{"item": "reboot.stale_processes", "reason": "3 processes: needs root"}]},
         {"unread": [{"item": "processes", "reason": "/proc hides other users' processes (hidepid)"}]},
         {"unread": [{"item": "packages", "reason": "truncated: only 10000 of 10001 items kept"}]},
+        {"unread": [{"item": "unread", "reason": "truncated: 1501 more"}]},
     ],
 )
 def test_what_was_not_seen_keeps_a_host_from_green(tmp_path: Path, more: dict[str, Any]) -> None:

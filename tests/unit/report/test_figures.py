@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from civicops.assess.facts import Facts
 from civicops.assess.lifecycle import release_of
+from civicops.feeds.store import Index
 from civicops.report.figures import Figure, figures_of, size
 from civicops.report.history import changes
 
 TODAY = date(2026, 11, 23)
+NO_FEEDS = Index(Path("/nonexistent"))
 
 
 def figure(key: str, body: dict[str, Any], today: date = TODAY) -> Figure:
     facts = Facts(body, "2026-11-23T12:00:00Z")
-    return next(one for one in figures_of(facts, today) if one.key == key)
+    return next(one for one in figures_of(facts, today, NO_FEEDS) if one.key == key)
 
 
 def system(os_id: str, version: str, pretty: str = "X") -> dict[str, Any]:
@@ -54,7 +57,7 @@ def test_what_was_not_read_is_never_fine() -> None:
     body = {
         "unread": [{"item": "updates", "reason": "no apt here"}, {"item": "reboot.kernel", "reason": "a container"}]
     }
-    for one in figures_of(Facts(body, "2026-11-23T12:00:00Z"), TODAY):
+    for one in figures_of(Facts(body, "2026-11-23T12:00:00Z"), TODAY, NO_FEEDS):
         assert one.state in ("unknown", "plain"), one
     assert figure("security", body).details == ("no apt here",)
     assert figure("reboot", body).details == ("a container",)

@@ -40,6 +40,14 @@ def test_what_is_unread_is_bounded_too() -> None:
     assert answer["unread"][-1] == {"item": "unread", "reason": "truncated: 1501 more"}
 
 
+def test_that_a_section_is_cut_is_told_whatever_else_was_not_read() -> None:
+    ctx = Context()
+    for number in range(2000):
+        ctx.unread(f"ssh.authorized_keys.{number}", "needs root")
+    answer = bounds.bounded(ctx, {"packages": {"rows": [["x"]] * 20000}})
+    assert answer["unread"][0] == {"item": "packages", "reason": "truncated: only 10000 of 20000 items kept"}
+
+
 def numbers(schema: Any, key: str) -> set[int]:
     found = {schema[key]} if isinstance(schema, dict) and isinstance(schema.get(key), int) else set()
     inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else []

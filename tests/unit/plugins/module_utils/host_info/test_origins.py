@@ -158,6 +158,30 @@ def test_the_same_from_rpm(host: MakeHost) -> None:
     assert "reboot.stale_processes.packages" in ctx.unread_items
 
 
+def test_rpm_is_asked_in_its_own_words(host: MakeHost) -> None:
+    asked: list[list[str]] = []
+
+    def answer(argv: list[str], seconds: float) -> tuple[int, bytes]:
+        asked.append(argv)
+        return 0, b""
+
+    ctx = host({"/usr/bin/rpm": ""})
+    ctx.run_command = answer
+    owners.owners(ctx, ["/usr/lib64/-e x"])
+    (argv,) = asked
+    assert argv[3] == "[%{=NAME}\\t%{FILENAMES}\\n]", "one name for many files has to be repeated"
+    assert all(one.startswith("/") for one in argv[4:]), "none of the host's names is an option"
+
+
+def test_what_was_read_in_part_is_told(host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "STATUS_LIMIT", 200)
+    monkeypatch.setattr(reboot, "MAPS_LIMIT", 100)
+    ctx = host({packages.STATUS: STATUS + "\n" * 300, "/proc/7/comm": "x\n", "/proc/7/maps": "7f00-7f01 r-xp\n" * 50})
+    assert packages.collect(ctx)["packages"] and reboot.collect(ctx)["reboot"]["stale_processes"] == []
+    assert "truncated" in ctx.unread_items["packages"]
+    assert "1 processes: their maps" in ctx.unread_items["reboot.stale_processes"]
+
+
 def test_more_files_than_are_looked_for_have_no_package(host: MakeHost) -> None:
     ctx = host(LISTS)
     found = owners.owners(ctx, [f"/usr/lib/{n:04}" for n in range(owners.FILES)] + ["/usr/sbin/nginx"])
