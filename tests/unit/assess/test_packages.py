@@ -12,7 +12,7 @@ from tests.unit.assess import package_samples as make
 from tests.unit.assess.package_samples import body, debian_feeds, judged, machine, only, opened, resolved, row
 from tests.unit.feeds.samples import osv, osv_lines
 
-from civicops.assess.packages import match
+from civicops.assess.packages import VERSIONS, match
 from civicops.feeds.store import Index
 from civicops.state import TownState
 
@@ -250,6 +250,14 @@ def test_what_was_not_seen_keeps_a_host_from_green(tmp_path: Path, more: dict[st
     found = judged(body(row("bash", "1"), **more))
     assert found.colour == "unknown"
     assert found.why
+
+
+def test_no_host_makes_its_versions_dear(tmp_path: Path) -> None:
+    debian_feeds(tmp_path, {"openssl": {CVE: resolved("3.0.11"), OTHER: opened()}})
+    found = judged(body(*(row(f"lib{number}", f"3.0.{number}", "openssl") for number in range(200)), row("bash", "1")))
+    states = [(one.state, len(one.binaries)) for one in found.standings if one.source == "openssl"]
+    assert states == [("fixable", 1)] * 11 + [("unfixed", 1)] * (VERSIONS - 11) + [("not_assessed", 200 - VERSIONS)]
+    assert only(found, "bash").state == "clean" and found.colour == "bad"
 
 
 def test_hosts_of_which_nothing_is_known(tmp_path: Path) -> None:
