@@ -160,9 +160,7 @@ def _beyond(rows: Rows, groups: Groups) -> list[Standing]:
             out.setdefault(source, []).extend(groups.pop(number))
     found = []
     for source, members in out.items():
-        why = Why(
-            "versions-many", f"the host names {counts[source]} versions of it, and {VERSIONS} were looked at"
-        )
+        why = Why("versions-many", f"the host names {counts[source]} versions of it, and {VERSIONS} were looked at")
         names = names_of(rows.members[member] for member in members)
         found.append(Standing(source, rows.members[members[0]][1], names, "not_assessed", why))
     return found

@@ -274,6 +274,7 @@ def test_ubuntu_knows_open_issues_and_its_own_kernels(tmp_path: Path) -> None:
     records = [
         osv("USN-1", ("Ubuntu:24.04:LTS", "vim", "2"), upstream=(CVE,), published=make.DAY),
         osv("UBUNTU-CVE-2025-2000", ("Ubuntu:24.04:LTS", "curl", None), published=make.DAY),
+        osv("USN-3", ("Ubuntu:24.04:LTS", "linux-hwe-6.8", "6.8.0-40.40~22.04"), upstream=(OTHER,), published=make.DAY),
         osv("USN-2", ("Ubuntu:24.04:LTS", "linux", "6.8.0-40.40"), upstream=(OTHER,), published=make.DAY),
     ]
     make.write(tmp_path / "ubuntu.jsonl", osv_lines(*records))
@@ -289,12 +290,18 @@ def test_ubuntu_knows_open_issues_and_its_own_kernels(tmp_path: Path) -> None:
         row("linux-modules-6.8.0-31-generic", "6.8.0-31.31", "linux"),
         row("linux-modules-extra-6.8.0-40-generic", "6.8.0-40.40", "linux"),
     ]
+    rows += [row(f"linux-hwe-6.8-headers-6.8.0-{n}", f"6.8.0-{n}.{n}~22.04", "linux-hwe-6.8") for n in (31, 40)]
     for one in rows:
-        one[7] = "Ubuntu/noble"
+        one[7] = "" if one[0] == "linux-hwe-6.8-headers-6.8.0-31" else "Ubuntu/noble"
     facts = machine(*rows, running="6.8.0-31-generic", build="#31-Ubuntu SMP")
     facts["identity"]["os"] = {"id": "ubuntu", "version": "24.04", "codename": "noble"}
     found = judged(facts)
     states = {one.source: one.state for one in found.standings}
+    headers = only(found, "linux-hwe-6.8")
+    assert (headers.headers, len(headers.binaries)) == (True, 2), (
+        "those of a former kernel count for nothing"
+    )
+    assert states.pop("linux-hwe-6.8") == "clean"
     assert states == {"vim": "fixable", "curl": "unfixed", "bash": "clean", "pro": "not_assessed", "linux": "restart"}
 
 
