@@ -298,9 +298,7 @@ def test_ubuntu_knows_open_issues_and_its_own_kernels(tmp_path: Path) -> None:
     found = judged(facts)
     states = {one.source: one.state for one in found.standings}
     headers = only(found, "linux-hwe-6.8")
-    assert (headers.headers, len(headers.binaries)) == (True, 2), (
-        "those of a former kernel count for nothing"
-    )
+    assert (headers.headers, len(headers.binaries)) == (True, 2), "those of a former kernel count for nothing"
     assert states.pop("linux-hwe-6.8") == "clean"
     assert states == {"vim": "fixable", "curl": "unfixed", "bash": "clean", "pro": "not_assessed", "linux": "restart"}
 
