@@ -17,7 +17,7 @@ from civicops.assess.package_findings import Kept, package_evidence
 from civicops.assess.package_rules import rules
 from civicops.assess.package_types import HostPackages
 from civicops.assess.packages import match
-from civicops.assess.ranking import Ranked, Ranking
+from civicops.assess.ranking import RANKING_FEEDS, Ranked, Ranking
 from civicops.assess.recorded import NOTHING, Recorded, read_recorded
 from civicops.assess.recovery_known import listed, read_recovery
 from civicops.assess.waived import Waivers
@@ -32,13 +32,6 @@ COLOURS: tuple[Colour, ...] = get_args(Colour)
 """Worst first, as reports have it: what is not known is worse than what is merely to be done."""
 _OF_RELEASE = frozenset({"feed-missing", "feed-old", "release-end", "release-unknown", "fixed-alone"})
 """Why packages of a release are not called clean, though nothing is known against them."""
-RANKING_FEEDS = {
-    "kev": (8, "which vulnerabilities are exploited"),
-    "epss": (8, "how likely a vulnerability is to be exploited"),
-    "vulnrichment": (32, "whether attacks can be automated, and what they give"),
-}
-"""The feeds that findings are ranked by: how many days old they may be, and what is not known without. KEV grows each
-week and EPSS is made daily, so a weekly update and a day; Vulnrichment adds to new CVEs, so a month and a day."""
 
 
 @dataclass(frozen=True)

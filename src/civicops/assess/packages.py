@@ -6,6 +6,8 @@ that of docs/assess-packages.md.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from civicops.assess.bulk import uncollected
 from civicops.assess.estate import Estate, Host
 from civicops.assess.facts import Facts
@@ -13,7 +15,7 @@ from civicops.assess.package_kernels import Machine, kernels, machine
 from civicops.assess.package_releases import Release
 from civicops.assess.package_rows import Groups, Rows, stale
 from civicops.assess.package_rules import NO_WHY, PACKAGE_STATES, Colour, Distribution, PackageState, Why, rules
-from civicops.assess.package_standings import Standings
+from civicops.assess.package_standings import Standings, names_of
 from civicops.assess.package_types import FeedUsed, Hit, HostPackages, Kernel, Standing
 from civicops.assess.package_weights import Weights
 from civicops.assess.recovery_known import brief
@@ -33,6 +35,8 @@ __all__ = [
 ]
 
 
+VERSIONS = 50
+"""Versions of one source's packages on a host, kernels aside: with all architectures and languages some few."""
 # The same of all hosts, so that alike packages of theirs stay alike; a host's own words stand in its `why`.
 _ALIKE = {
     "facts-old": Why("facts-old", "its packages are known as of too long ago"),
@@ -105,6 +109,7 @@ class _Matcher:
         of_kernels = sorted(
             (number, member) for number in rows.of_kernels & groups.keys() for member in groups.pop(number)
         )
+        beyond = _beyond(rows, groups)
         found = self._stand(rows, groups, standings, doubt)
         if restarts:
             found = [
@@ -122,7 +127,7 @@ class _Matcher:
         return HostPackages(
             host.name,
             *release,
-            (*found, *more),
+            (*found, *beyond, *more),
             kernel,
             (*of_release, *doubts, *unseen),
             standings.release.feeds if standings.release else (),
@@ -139,6 +144,26 @@ class _Matcher:
                 members = [rows.members[member] for member in asked[at]]
                 found[at] = kept[asked[at]] = standings.of(rows.keys[number], members, (), doubt)
         return [one for one in found if one is not None]
+
+
+def _beyond(rows: Rows, groups: Groups) -> list[Standing]:
+    """Takes out the versions of a source that no host would have: each could have thousands of issues."""
+    counts = Counter(rows.keys[number].source for number in groups)
+    if max(counts.values(), default=0) <= VERSIONS:
+        return []
+    kept = Counter[str]()
+    out: dict[str, list[int]] = {}
+    for number in list(groups):
+        source = rows.keys[number].source
+        kept[source] += 1
+        if kept[source] > VERSIONS:
+            out.setdefault(source, []).extend(groups.pop(number))
+    found = []
+    for source, members in out.items():
+        why = Why("versions-many", f"the host names {counts[source]} versions of it, and {VERSIONS} were looked at")
+        names = names_of(rows.members[member] for member in members)
+        found.append(Standing(source, rows.members[members[0]][1], names, "not_assessed", why))
+    return found
 
 
 def _units(one: Standing, restarts: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

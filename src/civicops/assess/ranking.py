@@ -20,7 +20,7 @@ from civicops.assess.estate import Estate
 from civicops.assess.exposure import NOTHING, Exposure, exposures
 from civicops.assess.finding import STATES, Judged
 from civicops.assess.waived import Weighed
-from civicops.feeds.store import Index, Likelihood
+from civicops.feeds.store import Feed, Index, Likelihood, days_old
 from civicops.feeds.values import is_cve
 from civicops.town.model import Priority
 
@@ -32,6 +32,14 @@ USUAL = 3
 """The criticality that stands in where no system is known: what the town file takes where none is said."""
 _ALSO = {"recovery": ("backup", "restore"), "vulnerable": ("patch", "security"), "unfixed": ("patch", "security")}
 """Words by which priorities name the findings whose ids begin so."""
+
+RANKING_FEEDS = {
+    "kev": (8, "which vulnerabilities are exploited"),
+    "epss": (8, "how likely a vulnerability is to be exploited"),
+    "vulnrichment": (32, "whether attacks can be automated, and what they give"),
+}
+"""The feeds that findings are ranked by: how many days old they may be, and what is not known without. KEV grows each
+week and EPSS is made daily, so a weekly update and a day; Vulnrichment adds to new CVEs, so a month and a day."""
 
 
 class Place(NamedTuple):
@@ -142,7 +150,7 @@ class Ranking:
         self.exposures = {name: same.setdefault(one, one) for name, one in exposures(self.estate).items()}
         index = self.estate.index
         self._exploited = index.all_kev()
-        self._feeds = index.status()
+        self._complete = catalogue_holds(index.status().get("kev"), self.estate.today)
 
     def rank(self, findings: Iterable[Weighed]) -> list[Ranked]:
         """The findings, what is to be done first first."""
@@ -199,7 +207,7 @@ class Ranking:
 
     def _point(self, cve: str) -> Points:
         if cve not in self._points:
-            self._points[cve] = points_of(cve, self.estate.index, self._exploited, known="kev" in self._feeds)
+            self._points[cve] = points_of(cve, self.estate.index, self._exploited, known=self._complete)
         return self._points[cve]
 
     def _threat(self, cves: tuple[str, ...]) -> Threat:
@@ -239,9 +247,14 @@ class Ranking:
         return self._weights[key]
 
 
+def catalogue_holds(kev: Feed | None, today: date) -> bool:
+    """Whether CISA's catalogue is here, and new enough to say that something is not in it."""
+    return kev is not None and days_old(kev, today) <= RANKING_FEEDS["kev"][0]
+
+
 def points_of(cve: str, index: Index, exploited: Mapping[str, object], *, known: bool) -> Points:
     """What the feeds say of a CVE; of an advisory that has none, nothing is known. `exploited` is CISA's catalogue,
-    `known` whether it is there at all."""
+    `known` whether what is not in it is known not to be: see `catalogue_holds`."""
     if not is_cve(cve):
         return Points(None, None, None)
     entry = index.kev(cve) if cve in exploited else None

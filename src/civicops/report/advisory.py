@@ -17,6 +17,7 @@ from typing import Any
 
 from civicops.assess.advisory import Hit, Hits, hits
 from civicops.assess.finding import RECORD
+from civicops.assess.ranking import catalogue_holds
 from civicops.assess.recovery_known import listed
 from civicops.feeds.store import Exploited, Feed, Index, days_old
 from civicops.feeds.values import is_cve
@@ -50,7 +51,8 @@ class Told:
     """Whether any feed has it."""
     exploited: Exploited | None
     catalogue: bool
-    """Whether CISA's catalogue of exploited vulnerabilities is here at all."""
+    """Whether CISA's catalogue of exploited vulnerabilities is here, and new enough to say that something is not in it.
+    """
     feeds: Mapping[str, Feed]
     towns: tuple[Hits, ...]
     not_looked_at: Mapping[str, str]
@@ -90,7 +92,7 @@ def ask(name: str, town: str | None, inventories: Path | None, *, now: datetime 
             left[one] = printable(f"{error.filename or 'its state'}: {error.strerror}", 400)
     if town is None:
         left |= _strangers({*left, *(one.town for one in found)})
-    return Told(name, known, exploited, "kev" in feeds, feeds, tuple(found), left)
+    return Told(name, known, exploited, catalogue_holds(feeds.get("kev"), moment.date()), feeds, tuple(found), left)
 
 
 class _NotLookedAtError(Exception):
@@ -182,9 +184,12 @@ def _threat(told: Told) -> str:
         return f"exploited, in CISA's catalogue since {told.exploited.added}{ransom}"
     if not is_cve(told.name):
         return "whether it is exploited is told of CVEs alone"
-    return (
-        "not in CISA's catalogue of exploited ones" if told.catalogue else "exploited or not: the feed kev is missing"
-    )
+    kev = told.feeds.get("kev")
+    if kev is None:
+        return "exploited or not is not known: the feed kev is missing: civicops feeds update kev"
+    if told.catalogue:
+        return f"not in CISA's catalogue of exploited ones of {kev.date}"
+    return f"exploited or not is not known: CISA's catalogue here is of {kev.date}: civicops feeds update kev"
 
 
 def _town(town: Hits) -> Iterator[str]:

@@ -18,6 +18,7 @@ from civicops.assess.findings.host_not_seen import ABSENT
 from civicops.assess.findings.security_lists import STALE
 from civicops.assess.measures import DISK_BAD, DISK_SOON
 from civicops.assess.ssh_logins import NO_SERVER
+from civicops.feeds.store import Index
 from civicops.report.figures import disk_room, reboot, security_source
 
 NEEDS_ROOT = "needs root"
@@ -321,7 +322,7 @@ def disk(used: int, **more: Any) -> dict[str, Any]:
 @given(used=st.integers(0, 100))
 def test_a_disk_is_full_where_the_report_says_so(used: int) -> None:
     one = of(disk(used), "disk-full")
-    figure = disk_room(Facts(facts(disk(used)), ""), NOW.date())
+    figure = disk_room(Facts(facts(disk(used)), ""), NOW.date(), Index())
     assert figure.state == {"fine": "good", "found": "bad" if one.severity == "high" else "soon"}[one.state]
     assert one.state == ("found" if used > DISK_SOON * 100 else "fine")
     assert one.state == "fine" or one.severity == ("high" if used > DISK_BAD * 100 else "low")
@@ -425,7 +426,7 @@ KERNEL = "linux-image-6.1.0-27-amd64"
 def test_a_reboot_that_is_overdue(change: dict[str, Any], state: str, severity: str) -> None:
     one = of(change, "reboot-overdue")
     assert (one.state, one.severity) == (state, severity), one.evidence
-    figure = reboot(Facts(facts(change), ""), NOW.date())
+    figure = reboot(Facts(facts(change), ""), NOW.date(), Index())
     assert (figure.state, state) not in {("good", "found"), ("unknown", "fine")}
 
 
@@ -461,7 +462,7 @@ def repositories(*names: str, enabled: bool = True) -> dict[str, Any]:
 def test_a_source_of_security_updates(change: dict[str, Any], state: str) -> None:
     one = of(change, "security-source")
     assert one.state == state
-    figure = security_source(Facts(facts(change), ""), NOW.date())
+    figure = security_source(Facts(facts(change), ""), NOW.date(), Index())
     assert (figure.state, one.state) not in {("bad", "fine"), ("good", "found"), ("unknown", "fine")}
 
 

@@ -127,7 +127,7 @@ def test_no_name_of_an_origin_stands_in_two_places() -> None:
         own = facts({"identity.os": {"id": os_id}})
         for name in (*matched.origins, *besides.get(os_id, ())):
             own["packages"]["rows"] = [["bash", "1", None, None, None, None, None, f"{name}/x"]]
-            assert is_own({"origin": f"{name}/x"}, own_names(Facts(own, ""))) is True
+            assert is_own(f"{name}/x", own_names(Facts(own, ""))) is True
 
 
 @needs_data

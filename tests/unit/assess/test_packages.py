@@ -12,7 +12,7 @@ from tests.unit.assess import package_samples as make
 from tests.unit.assess.package_samples import body, debian_feeds, judged, machine, only, opened, resolved, row
 from tests.unit.feeds.samples import osv, osv_lines
 
-from civicops.assess.packages import match
+from civicops.assess.packages import VERSIONS, match
 from civicops.feeds.store import Index
 from civicops.state import TownState
 
@@ -252,6 +252,14 @@ def test_what_was_not_seen_keeps_a_host_from_green(tmp_path: Path, more: dict[st
     assert found.why
 
 
+def test_no_host_makes_its_versions_dear(tmp_path: Path) -> None:
+    debian_feeds(tmp_path, {"openssl": {CVE: resolved("3.0.11"), OTHER: opened()}})
+    found = judged(body(*(row(f"lib{number}", f"3.0.{number}", "openssl") for number in range(200)), row("bash", "1")))
+    states = [(one.state, len(one.binaries)) for one in found.standings if one.source == "openssl"]
+    assert states == [("fixable", 1)] * 11 + [("unfixed", 1)] * (VERSIONS - 11) + [("not_assessed", 200 - VERSIONS)]
+    assert only(found, "bash").state == "clean" and found.colour == "bad"
+
+
 def test_hosts_of_which_nothing_is_known(tmp_path: Path) -> None:
     debian_feeds(tmp_path, {})
     bodies = {"silent": None, "empty": body(), "unread": body(packages=None)}
@@ -266,6 +274,7 @@ def test_ubuntu_knows_open_issues_and_its_own_kernels(tmp_path: Path) -> None:
     records = [
         osv("USN-1", ("Ubuntu:24.04:LTS", "vim", "2"), upstream=(CVE,), published=make.DAY),
         osv("UBUNTU-CVE-2025-2000", ("Ubuntu:24.04:LTS", "curl", None), published=make.DAY),
+        osv("USN-3", ("Ubuntu:24.04:LTS", "linux-hwe-6.8", "6.8.0-40.40~22.04"), upstream=(OTHER,), published=make.DAY),
         osv("USN-2", ("Ubuntu:24.04:LTS", "linux", "6.8.0-40.40"), upstream=(OTHER,), published=make.DAY),
     ]
     make.write(tmp_path / "ubuntu.jsonl", osv_lines(*records))
@@ -281,12 +290,16 @@ def test_ubuntu_knows_open_issues_and_its_own_kernels(tmp_path: Path) -> None:
         row("linux-modules-6.8.0-31-generic", "6.8.0-31.31", "linux"),
         row("linux-modules-extra-6.8.0-40-generic", "6.8.0-40.40", "linux"),
     ]
+    rows += [row(f"linux-hwe-6.8-headers-6.8.0-{n}", f"6.8.0-{n}.{n}~22.04", "linux-hwe-6.8") for n in (31, 40)]
     for one in rows:
-        one[7] = "Ubuntu/noble"
+        one[7] = "" if one[0] == "linux-hwe-6.8-headers-6.8.0-31" else "Ubuntu/noble"
     facts = machine(*rows, running="6.8.0-31-generic", build="#31-Ubuntu SMP")
     facts["identity"]["os"] = {"id": "ubuntu", "version": "24.04", "codename": "noble"}
     found = judged(facts)
     states = {one.source: one.state for one in found.standings}
+    headers = only(found, "linux-hwe-6.8")
+    assert (headers.headers, len(headers.binaries)) == (True, 2), "those of a former kernel count for nothing"
+    assert states.pop("linux-hwe-6.8") == "clean"
     assert states == {"vim": "fixable", "curl": "unfixed", "bash": "clean", "pro": "not_assessed", "linux": "restart"}
 
 

@@ -48,6 +48,18 @@ def package(cve: str, about: str = "web1", **more: Any) -> Judged:
     return judged(f"vulnerable-{cve[-4:]}", about, cves=(cve,), package="acme", **more)
 
 
+@pytest.mark.parametrize(("released", "exploited"), [("2026-11-29", False), ("2026-11-21", None)])
+def test_an_old_catalogue_does_not_say_that_something_is_not_exploited(
+    state: TownState, tmp_path: Path, released: str, exploited: bool | None
+) -> None:
+    (tmp_path / "kev.json").write_text(kev("CVE-2026-1000", released=f"{released}T16:45:47.0648Z"))
+    put(tmp_path / "kev.json")
+    there = estate("web1", groups={})
+    told = {one.judged.id: one.inputs for one in rank(there, [package("CVE-2026-1000"), package("CVE-2026-1001")])}
+    assert told["vulnerable-1000"].exploited is True, "bad news stays"
+    assert (told["vulnerable-1001"].exploited, told["vulnerable-1001"].ransomware) == (exploited, exploited)
+
+
 @pytest.mark.usefixtures("feeds")
 def test_what_is_due_comes_by_its_deadline_and_all_else_by_severity() -> None:
     there = estate("web1", body=OPEN, groups={})

@@ -380,6 +380,10 @@ def test_which_towns_systems_and_hosts_an_advisory_hits(
     }
     assert set(told["not_looked_at"]) == {"westville", "oldtown"}
     assert told["exploited"]["ransomware"] is True
+    other = civicops("--advisory", OTHER)
+    assert (
+        "exploited or not is not known: CISA's catalogue here is of 2026-08-07: civicops feeds update kev" in other.out
+    )
     shown = civicops("--advisory", "DSA-1-1").out
     assert "riverton: 2 of 3 hosts hit" in shown and "eastville: 1 of 3 hosts hit; 1 not known" in shown
     assert "riverton: openssl 3.0.1: an update mends it, mended by 3.0.11" in shown
