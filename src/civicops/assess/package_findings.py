@@ -164,22 +164,25 @@ class _Offers:
         rows = facts.rows("updates") if facts else None
         self._checked = str(facts.get("updates", "lists_checked_at") or "")[:10] if facts else ""
         self._to = None if rows is None else {str(one.get("name")): str(one.get("to")) for one in rows}
+        self._whole = facts is None or facts.cut("updates") is None
 
     def known(self, one: Standing) -> tuple[object, ...]:
         """All that is asked of it here about a package."""
         if one.state != "fixable":
             return ()
         to = None if self._to is None else tuple(self._to.get(name) for name in one.binaries)
-        return self._checked, to
+        return self._checked, self._whole, to
 
     def lacks(self, one: Standing) -> bool:
         """Whether it is known that no update of the package is offered."""
-        return self._to is not None and not any(name in self._to for name in one.binaries)
+        return self._whole and self._to is not None and not any(name in self._to for name in one.binaries)
 
     def of(self, one: Standing) -> str:
         if self._to is None:
             return "what the host itself could install is not known"
         name = next((name for name in one.binaries if name in self._to), None)
+        if name is None and not self._whole:
+            return "what the host itself could install was not read whole"
         if name is None:
             return f"the host's own lists, of {self._checked or 'a day that is not known'}, offer no update of it"
         return f"the host's own lists offer {brief(name)} {brief(self._to[name])}"

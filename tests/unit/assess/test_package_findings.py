@@ -113,6 +113,9 @@ def test_what_the_host_itself_is_offered(tmp_path: Path) -> None:
     one = said(body(row("vim", "1"), updates=updates))["vulnerable-vim"]
     assert "of 2026-11-30, offer no update of it" in one.text
     assert "renew them" in one.remedy
+    cut = [{"item": "updates", "reason": "truncated: only 10000 of 10001 items kept"}]
+    one = said(body(row("vim", "1"), updates=updates, unread=cut))["vulnerable-vim"]
+    assert "was not read whole" in one.text and "lists offer no" not in one.text + one.remedy
     offered = updates | {"rows": [["vim", "amd64", "1", "2", True, "Debian/x", None]]}
     one = said(body(row("vim", "1"), updates=offered))["vulnerable-vim"]
     assert "offer vim 2" in one.text
