@@ -15,6 +15,12 @@ from civicops.ledger.store import Ledger
 from civicops.state import TownState
 
 
+@pytest.fixture(autouse=True)
+def _collector() -> None:
+    """On, as at a process's start: modules that run in this one, for other tests, turn it off for good."""
+    gc.enable()
+
+
 def test_an_estates_hosts_share_texts_and_say_what_they_said(state: TownState) -> None:
     told = {name: body(row("libssl3", "3.0.11-1~deb12u2", "openssl"), row(name, "1")) for name in ("web1", "web2")}
     with Ledger("riverton", state=state) as ledger:
