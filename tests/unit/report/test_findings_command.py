@@ -427,6 +427,8 @@ def test_what_nobody_could_look_at_is_never_not_hit(civicops: Civicops, town: To
 def test_what_is_no_advisory_is_refused(civicops: Civicops, name: str) -> None:
     told = civicops(f"--advisory={name}")
     assert told.status == 2 and "no advisory's name" in told.err and "\x1b" not in told.err
+    told = civicops("--advisory", "dsa-5678")
+    assert told.status == 2 and "the first is DSA-5678-1" in told.err
 
 
 def test_without_feeds_nothing_is_said_of_an_advisory(civicops: Civicops) -> None:
