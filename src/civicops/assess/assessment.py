@@ -141,13 +141,17 @@ def _unseen(
 
     Where the feeds that have told them are still there, and have nothing against a package any more, they are gone,
     however little else is known of its release. Where the list of packages is not whole, or nothing tells of the host's
-    release, a package that is not among them may be there all the same, or be called otherwise.
+    release, a package that is not among them may be there all the same, or be called otherwise. Where it was not seen
+    which former files are in use, the version that was mended may still run.
     """
     missing = recorded.lost(feeds)
     harmless = _OF_RELEASE - {"feed-missing"} if missing else _OF_RELEASE
     return {
         host: frozenset(
-            one.source for one in packages.standings if one.state == "not_assessed" and one.why.code not in harmless
+            one.source
+            for one in packages.standings
+            if (one.state == "not_assessed" and one.why.code not in harmless)
+            or (one.restarts and any(why.code.startswith("restarts") for why in packages.why))
         )
         if packages.standings and not _blind(packages, missing)
         else None

@@ -53,6 +53,11 @@ class Standing:
     to: str = ""
     """Where it is fixable: the lowest version that has all fixes."""
 
+    @property
+    def restarts(self) -> bool:
+        """Whether processes may go on with a former version of it; of kernels the running one tells."""
+        return not self.kernel and not self.headers
+
 
 class Kernel(NamedTuple):
     """The running kernel and the newest installed one, by release and by version of the package; None: not known."""

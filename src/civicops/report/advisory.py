@@ -28,6 +28,8 @@ from civicops.town.directories import embedded_dir, find_towns, inventories_dir,
 from civicops.town.problems import TownFileError
 
 _NAME = re.compile(r"[A-Z][A-Z0-9]{1,15}-[A-Za-z0-9][A-Za-z0-9:._-]{0,80}")
+_COUNTED = ("DSA", "DLA", "USN")
+"""Advisories whose names end in the number of the edition."""
 _NAMES = 12
 _STATES = ("fixable", "restart", "support_ended", "unfixed")
 _WORDS = {
@@ -73,6 +75,8 @@ def ask(name: str, town: str | None, inventories: Path | None, *, now: datetime 
         raise NoAdvisoryError(
             f"--advisory {printable(name, 100)!r} is no advisory's name: CVE-2026-1234, DSA-5678-1, ALSA-2026:1234"
         )
+    if head.upper() in _COUNTED and "-" not in rest:
+        raise NoAdvisoryError(f"--advisory {name}: its makers count its editions, the first is {name}-1")
     index, moment = Index(), now or datetime.now(UTC)
     with index.steady():
         feeds = index.status()

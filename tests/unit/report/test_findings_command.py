@@ -304,6 +304,20 @@ def test_what_can_not_be_seen_any_more_is_not_gone(
 
 
 @pytest.mark.usefixtures("feeds")
+def test_what_was_mended_is_gone_only_where_it_was_seen_what_runs(
+    civicops: Civicops, town: Town, state: TownState
+) -> None:
+    answer("riverton", ONE, web1=body(openssl="3.0.9", curl="7.0"))
+    checked_up(town, state, ONE)
+    hidden = body(openssl="3.0.11") | {"unread": [{"item": "reboot.stale_processes", "reason": "needs root"}]}
+    for now, openssl in ((hidden, "unseen"), (body(openssl="3.0.11"), "gone")):
+        answer("riverton", TWO, web1=now)
+        changes = civicops("riverton", "--since", ONE, "--json").json["since"]["changes"]
+        told = {one["id"]: one["what"] for one in changes if "vulnerable" in one["id"]}
+        assert told == {"vulnerable-openssl": openssl, "vulnerable-curl": "gone"}, "curl is not there any more"
+
+
+@pytest.mark.usefixtures("feeds")
 def test_a_run_that_nothing_was_recorded_for_is_worked_out_and_says_so(civicops: Civicops) -> None:
     three()
     answer("riverton", TWO, web1=body(openssl="3.0.11"), web2=body(openssl="3.0.11", curl="7.0"), cad1=None)
@@ -424,6 +438,8 @@ def test_what_nobody_could_look_at_is_never_not_hit(civicops: Civicops, town: To
 def test_what_is_no_advisory_is_refused(civicops: Civicops, name: str) -> None:
     told = civicops(f"--advisory={name}")
     assert told.status == 2 and "no advisory's name" in told.err and "\x1b" not in told.err
+    told = civicops("--advisory", "dsa-5678")
+    assert told.status == 2 and "the first is DSA-5678-1" in told.err
 
 
 def test_without_feeds_nothing_is_said_of_an_advisory(civicops: Civicops) -> None:
