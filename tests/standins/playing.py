@@ -154,11 +154,11 @@ class Session:
             last = number == len(pages) - 1
             await self.say(page + (manner.mark if marks and (not last or manner.endless) else ""))
             if not last:
-                await self._key()
+                await self._pager_key()
                 if marks:
                     await self.say(manner.wipe)
         while manner.endless:
-            await self._key()
+            await self._pager_key()
             await self.say(manner.wipe + pages[-1] + manner.mark)
         await self.say(self._prompt)
 
@@ -208,6 +208,13 @@ class Session:
             line += byte
 
     _after_cr = False
+
+    async def _pager_key(self) -> None:
+        """A key of its own: the end of the command's line is none, however late its LF comes."""
+        byte = await self._key()
+        after_cr, self._after_cr = self._after_cr, False
+        if after_cr and byte in (b"\n", b"\0"):
+            await self._key()
 
     async def _key(self) -> bytes:
         byte = await self._get()
