@@ -169,6 +169,7 @@ def test_another_towns_backups_on_the_same_server_are_closed(town: Town) -> None
     vault.run("systemctl disable --now civicops-restic-mudville 'civicops-backup-*-mudville.timer'", check=False)
 
 
+@LONG
 def test_a_date_in_the_future_has_nothing_forgotten(town: Town) -> None:
     """restic keeps what is young beside its newest snapshot: one of the year 2099 would make all others old."""
     old, vault = town.host("old"), town.host("vault")
@@ -237,6 +238,7 @@ def test_a_truncated_or_failed_dump_is_no_dump(town: Town) -> None:
     assert told(town, "pc")["alarms"] == []
 
 
+@LONG
 def test_a_dump_that_shrinks_is_told_until_somebody_accepts_it(town: Town) -> None:
     pc = town.host("pc")
     listing = pc.run("cat /usr/local/bin/list").stdout
@@ -638,6 +640,7 @@ def test_whoever_owns_the_first_server_deletes_nothing_on_the_second(town: Town)
     second.run(f"rm -f /srv/backup/{TOWN}/pc/locks/*")  # a lock is all that it can leave, for half an hour
 
 
+@LONG
 def test_a_copy_that_is_not_made_is_told(town: Town) -> None:
     vault, second = town.host("vault"), town.host("second")
     state = f"/var/lib/civicops/backup-server/{TOWN}/copy.json"

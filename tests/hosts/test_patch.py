@@ -36,6 +36,8 @@ from tests.hosts.test_checkup import wait_for
 from tests.hosts.test_nights import runs
 from tests.hosts.town import Spec, Town
 
+LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes half a minute: set CIVICOPS_LONG=1")
+
 WEB = {"id": "site", "name": "The town's pages", "probes": [{"kind": "http", "url": "http://127.0.0.1:8080/"}]}
 SPECS = {
     "first": Spec("bookworm", groups=("ring_canary", "system_site")),
@@ -408,6 +410,7 @@ def begins(host: Host) -> int:
     return host.run("cat /var/log/fv-slow.log").stdout.count("end 1.1")
 
 
+@LONG
 def test_a_reboot_typed_in_the_middle_waits_for_the_transaction(night: Night) -> None:
     town = night(lambda version: slow(version, 8), web, file=site())
     host = town.host("first")
@@ -422,6 +425,7 @@ def test_a_reboot_typed_in_the_middle_waits_for_the_transaction(night: Night) ->
     assert begins(host) == 1
 
 
+@LONG
 def test_a_power_cut_in_the_middle_is_repaired_and_the_night_goes_on(night: Night) -> None:
     town = night(lambda version: slow(version, 8), web, file=site())
     host = town.host("first")
@@ -467,6 +471,7 @@ def test_a_host_that_is_off_is_told_and_one_that_comes_back_too_late_is_mended_t
     assert patch(town)["hosts"]["second"] == "changed"
 
 
+@LONG
 def test_what_an_interrupted_night_has_left_by_halves_is_mended_by_the_next(night: Night) -> None:
     town = night(lambda version: slow(version, 5), web, file=site())
     host = town.host("first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from tests.hosts.nights import FORGET
 from tests.hosts.patching import of, patch, rollback, stage, town_file
 from tests.hosts.test_checkup import wait_for
 from tests.hosts.town import Spec, Town
+
+LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes half a minute: set CIVICOPS_LONG=1")
 
 REPO = f"/etc/yum.repos.d/{REPO_ID}.repo"
 # The tests' packages and everything that nights leave. What rpm has no scripts' shell for is erased without them.
@@ -239,6 +242,7 @@ def slow(version: str) -> Rpm:
     return Rpm("fv-slow", version, files, scripts={"post": f"{script}; echo end {version} >> /var/log/fv-slow.log"})
 
 
+@LONG
 def test_a_power_cut_in_the_middle_is_repaired_and_the_night_goes_on(bed: Bed) -> None:
     host = bed("fv-slow-1.0", "fv-rpm-1.0", "fv-rpm-conf-1.0", packages=[slow("1.0"), slow("1.1")], scope="all")
 
