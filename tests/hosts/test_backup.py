@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -36,6 +35,7 @@ from tests.hosts.backups import (
 )
 from tests.hosts.conftest import MakeTown
 from tests.hosts.host import Host
+from tests.hosts.long import long
 from tests.hosts.nights import ask_ledger
 from tests.hosts.town import Spec, Town
 
@@ -44,7 +44,7 @@ MORE = {
     "spare": Spec(updates=True, groups=("restore_target",), vars={"restore_drill_of": "pc"}),
 }
 SETTINGS = "/etc/civicops/backup-server"
-LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes a minute: set CIVICOPS_LONG=1")
+LONG = long("a minute")
 KINDS = ("secrets", "copy")
 ASKED = ("vault", "second", *CLIENTS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +10,14 @@ import pytest
 from tests.hosts.conftest import MakeTown
 from tests.hosts.hardening import AIDE, LOGIN, OPTIONS, harden_to, profiles, reasons, size, states, take_back
 from tests.hosts.host import Host
+from tests.hosts.long import long
 from tests.hosts.nights import FORGET, maintenance, window
 from tests.hosts.picture import Picture, Times, changed_by_a_ping, differing, picture
 from tests.hosts.town import Spec, Town
 
 RELEASES = ("bullseye", "bookworm", "trixie")
 # The default profile is gone through on all three by Molecule's scenario `baseline`, in CI too.
-LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes five minutes: set CIVICOPS_LONG=1")
+LONG = long("five minutes")
 TOUCHED = ("/boot", "/etc", "/home", "/opt", "/root", "/usr/share/pam-configs", "/var/lib/pam")
 # A package's users stay when it goes, as Debian's policy has it.
 ACCOUNTS = ("passwd", "group", "shadow", "gshadow")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -19,12 +18,13 @@ import sqlalchemy as sa
 from tests.hosts.conftest import MakeTown
 from tests.hosts.controller import BIN, Controller
 from tests.hosts.host import Host
+from tests.hosts.long import long
 from tests.hosts.night_kills import RELEASES, begins, make_town, nights, processes
 from tests.hosts.test_checkup import wait_for
 from tests.hosts.tools import run
 from tests.hosts.town import Town
 
-LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes half a minute: set CIVICOPS_LONG=1")
+LONG = long("half a minute")
 
 NIGHT = 60.0
 

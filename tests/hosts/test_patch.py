@@ -16,6 +16,7 @@ import pytest
 from tests.hosts.conftest import MakeTown
 from tests.hosts.controller import BIN
 from tests.hosts.host import Host
+from tests.hosts.long import long
 from tests.hosts.nights import ask_ledger
 from tests.hosts.patching import clean, closing_in, of, patch, rollback, stage, state, town_file, versions, whole
 from tests.hosts.repository import (
@@ -36,7 +37,7 @@ from tests.hosts.test_checkup import wait_for
 from tests.hosts.test_nights import runs
 from tests.hosts.town import Spec, Town
 
-LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes half a minute: set CIVICOPS_LONG=1")
+LONG = long("half a minute")
 
 WEB = {"id": "site", "name": "The town's pages", "probes": [{"kind": "http", "url": "http://127.0.0.1:8080/"}]}
 SPECS = {
@@ -286,7 +287,7 @@ def test_a_disk_that_fills_up_in_the_middle_is_taken_back(night: Night) -> None:
         host._nsenter("-m", "umount", "/var/lib/fv-disk")
 
 
-@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes a minute: set CIVICOPS_LONG=1")
+@long("a minute")
 def test_the_mirror_is_gone_before_and_after_staging(night: Night) -> None:
     town = night(web, file=site())
     night.mirror.stop()
@@ -446,7 +447,7 @@ def test_a_power_cut_in_the_middle_is_repaired_and_the_night_goes_on(night: Nigh
     assert begins(host) == 1
 
 
-@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes six minutes: set CIVICOPS_LONG=1")
+@long("six minutes")
 def test_a_host_that_is_off_is_told_and_one_that_comes_back_too_late_is_mended_the_next_night(night: Night) -> None:
     """It takes as long as the gate's patience with a host, some five minutes."""
     town = night(lambda version: slow(version, 5), hosts=("first", "second"))
@@ -510,7 +511,7 @@ def test_a_window_that_closes_soon_begins_nothing(night: Night) -> None:
     assert versions(town.host("first")) == {"fv-web": "1.0"}
 
 
-@pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes five minutes: set CIVICOPS_LONG=1")
+@long("five minutes")
 def test_a_window_that_closes_in_the_middle_ends_nothing_and_is_told(night: Night) -> None:
     town = night(lambda version: slow(version, 270 if version == "1.1" else 0), web, file=site())
     stage(town)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ import pytest
 from tests.hosts.conftest import MakeTown
 from tests.hosts.dnf import ADVISORY, FOLDER, REPO_ID, Rpm, RpmRepository, usual
 from tests.hosts.host import Host
+from tests.hosts.long import long
 from tests.hosts.nights import FORGET
 from tests.hosts.patching import of, patch, rollback, stage, town_file
 from tests.hosts.test_checkup import wait_for
 from tests.hosts.town import Spec, Town
 
-LONG = pytest.mark.skipif(not os.environ.get("CIVICOPS_LONG"), reason="takes half a minute: set CIVICOPS_LONG=1")
+LONG = long("half a minute")
 
 REPO = f"/etc/yum.repos.d/{REPO_ID}.repo"
 # The tests' packages and everything that nights leave. What rpm has no scripts' shell for is erased without them.
