@@ -17,7 +17,10 @@ _STEERING = re.compile(
 def printable(value: object, limit: int = 1000) -> str:
     """One line of at most `limit` characters without anything that steers a terminal; runs of such become a space."""
     text = value if isinstance(value, str) else str(value)
-    text = _STEERING.sub(" ", text[: 4 * limit]).strip()
+    text = text[: 4 * limit]
+    if not (text.isascii() and text.isprintable()):  # most are: that they are costs a tenth of looking for the rest
+        text = _STEERING.sub(" ", text)
+    text = text.strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -13,11 +13,11 @@ from civicops.assess.bulk import uncollected
 from civicops.assess.estate import Estate, placed, read_estate
 from civicops.assess.exposure import Exposure
 from civicops.assess.finding import RECORD, Evidence, Finding, Judged, judged
-from civicops.assess.package_findings import Kept, package_evidence
+from civicops.assess.package_findings import package_evidence
 from civicops.assess.package_rules import rules
 from civicops.assess.package_types import HostPackages
 from civicops.assess.packages import match
-from civicops.assess.ranking import RANKING_FEEDS, Ranked, Ranking
+from civicops.assess.ranking import RANKING_FEEDS, Ranked, Ranking, Spot, Stakes
 from civicops.assess.recorded import NOTHING, Recorded, read_recorded
 from civicops.assess.recovery_known import listed, read_recovery
 from civicops.assess.waived import Waivers
@@ -51,6 +51,7 @@ class HostState:
     missed: str
     """Why there is no answer of it since; empty where there is."""
     exposure: Exposure
+    stakes: Stakes
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,11 @@ def assess(
         estate = read_estate(ledger, moment, index=index, town=town)
         packages = match(estate)
         estate = placed(estate, groups() if callable(groups) else groups)
-        every = [*_packages(packages), *findings.look(estate), *_recovery(ledger, estate)]
+        every = [
+            *judged(PACKAGES, PACKAGES.look(packages.values())),
+            *findings.look(estate),
+            *_recovery(ledger, estate),
+        ]
         before = newest(ledger) if recorded is None else recorded
         return replace(
             assessed(ledger, estate, every, waivers, before), unseen=_unseen(packages, index.status(), before)
@@ -113,7 +118,7 @@ def newest(ledger: Ledger) -> Recorded:
     return read_recorded(entry.run, entry.collected_at, body) if entry is not None and body is not None else NOTHING
 
 
-class Packages(Finding[Mapping[str, HostPackages]]):
+class Packages(Finding[Collection[HostPackages]]):
     """What is known against the packages of hosts: `vulnerable-SOURCE`, `unsupported-SOURCE`."""
 
     id = "packages"
@@ -123,15 +128,11 @@ class Packages(Finding[Mapping[str, HostPackages]]):
     remedy = "Install the update."
     effort = "low"
 
-    def look(self, town: Mapping[str, HostPackages]) -> Iterator[Evidence]:
-        kept: Kept = {}
-        for packages in town.values():
-            yield from package_evidence(packages, kept)
+    def look(self, town: Collection[HostPackages]) -> Iterator[Evidence]:
+        return package_evidence(town)
 
 
-def _packages(told: Mapping[str, HostPackages]) -> list[Judged]:
-    finding = Packages()
-    return [judged(finding, one) for one in finding.look(told)]
+PACKAGES = Packages()
 
 
 def _unseen(
@@ -147,16 +148,17 @@ def _unseen(
     missing = recorded.lost(feeds)
     harmless = _OF_RELEASE - {"feed-missing"} if missing else _OF_RELEASE
     return {
-        host: frozenset(
-            one.source
-            for one in packages.standings
-            if (one.state == "not_assessed" and one.why.code not in harmless)
-            or (one.restarts and any(why.code.startswith("restarts") for why in packages.why))
-        )
-        if packages.standings and not _blind(packages, missing)
-        else None
+        host: frozenset(_doubtful(packages, harmless)) if packages.standings and not _blind(packages, missing) else None
         for host, packages in told.items()
     }
+
+
+def _doubtful(packages: HostPackages, harmless: Collection[str]) -> Iterator[str]:
+    for one in packages.by_state.get("not_assessed", ()):
+        if one.why.code not in harmless:
+            yield one.source
+    if any(why.code.startswith("restarts") for why in packages.why):
+        yield from (one.source for one in packages.standings if one.restarts)
 
 
 def _blind(packages: HostPackages, missing: Collection[str]) -> bool:
@@ -202,7 +204,7 @@ def assessed(
         opened,
         waived,
         fine,
-        _hosts(estate, ranking.exposures, opened, waived, fine),
+        _hosts(estate, ranking.spots, opened, waived, fine),
         systems,
         tuple(_doubts(estate, feeds)),
         weighing.idle(),
@@ -211,48 +213,51 @@ def assessed(
 
 def _hosts(
     estate: Estate,
-    exposed: Mapping[str, Exposure],
+    spots: Mapping[str, Spot],
     opened: Iterable[Ranked],
     waived: Iterable[Ranked],
     fine: Iterable[Judged],
 ) -> dict[str, HostState]:
     found: dict[str, Counter[str]] = {}
-    unknown, late, excused = Counter[str](), set[str](), Counter[str]()
+    unknown, late, excused, good = Counter[str](), set[str](), Counter[str](), Counter[str]()
     for one in opened:
         if one.judged.kind == "system":
             continue
         if one.judged.state == "found":
-            found.setdefault(one.judged.about, Counter())[one.judged.severity] += 1
-            late |= {one.judged.about} if one.overdue else set()
+            found.setdefault(one.judged.severity, Counter()).update(one.judged.about)
+            late.update(one.judged.about if one.overdue else ())
         else:
-            unknown[one.judged.about] += 1
-    excused.update(one.judged.about for one in waived if one.judged.kind != "system")
-    good = Counter(one.about for one in fine if one.kind != "system")
-    told = {}
+            unknown.update(one.judged.about)
+    for one in waived:
+        excused.update(one.judged.about if one.judged.kind != "system" else ())
+    for told in fine:
+        good.update(told.about if told.kind != "system" else ())
+    states = {}
     for name in sorted({*estate.hosts, *estate.devices}):
         host = estate.hosts.get(name)
-        severities = found.get(name, Counter())
+        severities = {severity: some[name] for severity, some in found.items() if some[name]}
         missed = (host.missed or ("" if host.told else "it has never answered")) if host else ""
         colour: Colour = "good"
-        if name in late or severities["critical"] or severities["high"]:
+        if name in late or severities.keys() & {"critical", "high"}:
             colour = "bad"
         elif unknown[name] or missed or not good[name] or (host and host.told and host.told.old):
             colour = "unknown"
         elif severities:
             colour = "soon"
-        told[name] = HostState(
+        states[name] = HostState(
             name,
             "host" if host else "device",
             colour,
-            dict(severities),
+            severities,
             unknown[name],
             excused[name],
             good[name],
             host.asked if host else True,
             missed,
-            exposed[name],
+            spots[name].exposure,
+            spots[name].stakes,
         )
-    return told
+    return states
 
 
 def _doubts(estate: Estate, feeds: Mapping[str, Feed]) -> Iterator[str]:

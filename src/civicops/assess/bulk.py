@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from threading import Lock
 from typing import Any
+
+from civicops.assess.facts import Columns
 
 
 class _Collector:
@@ -45,18 +48,26 @@ def uncollected() -> Iterator[None]:
         _collector.go_on()
 
 
+class _Texts(dict[Any, Any]):
+    """Each thing that it is asked for, as it was the first time."""
+
+    def __missing__(self, thing: Any) -> Any:
+        self[thing] = thing
+        return thing
+
+
 class Shared:
     """Keeps equal texts of hosts' tables of packages once: a thousand hosts have mostly the same, and took 250 MB."""
 
     def __init__(self) -> None:
-        self._texts: dict[Any, Any] = {}
+        self._texts = _Texts()
 
     def body(self, body: Any) -> Any:
-        """A document's body with its texts shared; it is changed in place."""
+        """A document's body with the texts of that table shared, and held by columns; it is changed in place."""
         table = body.get("packages") if isinstance(body, dict) else None
         rows = table.get("rows") if isinstance(table, dict) else None
         if isinstance(table, dict) and isinstance(rows, list):
-            share = self._texts.setdefault
+            share = self._texts.__getitem__
             with suppress(TypeError):  # rows that are none: the schema of documents allows no such ones
-                table["rows"] = [list(map(share, row, row)) for row in rows]
+                table["rows"] = Columns(list(map(share, column)) for column in zip_longest(*rows))
         return body

@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
-from typing import Any
+from typing import Any, overload
 
 ALL = "unread"
 """The item that says that more was not read than stands in the list."""
 
 
-def _column(columns: list[str], name: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
+def below(item: str, part: str) -> bool:
+    """Whether an `unread` item is a part of the facts, or lies within it."""
+    return item.startswith(part) and (len(item) == len(part) or item[len(part)] == ".")
+
+
+class Columns(Sequence[tuple[Any, ...]]):
+    """A table's rows, held by columns: a long table takes half of the memory so, and a column of it costs nothing.
+    Where rows are shorter than others, there is None."""
+
+    def __init__(self, columns: Iterable[Sequence[Any]]) -> None:
+        self._columns = list(columns)
+
+    def column(self, at: int) -> Sequence[Any]:
+        return self._columns[at] if at < len(self._columns) else [None] * len(self)
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) if self._columns else 0
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[Any, ...]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[Any, ...]]: ...
+    def __getitem__(self, at: int | slice) -> tuple[Any, ...] | list[tuple[Any, ...]]:
+        return list(self)[at]
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return zip(*self._columns, strict=True)
+
+
+def _column(columns: list[str], name: str, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
     """One column; None where it, or a row's cell of it, is not there."""
     if name not in columns:
         return [None] * len(rows)
     at = columns.index(name)
+    if isinstance(rows, Columns):
+        return rows.column(at)
     try:
         return list(map(itemgetter(at), rows))
     except IndexError:
@@ -46,10 +78,15 @@ class Facts:
         columns = table["columns"]
         return [dict(zip(columns, row, strict=False)) for row in table.get("rows") or ()]
 
+    @cached_property
+    def unread(self) -> tuple[tuple[str, str], ...]:
+        """What could not be read: each item with the reason."""
+        return tuple((str(one.get("item", "")), str(one.get("reason", ""))) for one in self.body.get("unread") or ())
+
     def cut(self, item: str) -> str | None:
         """Why an item itself was not read, or not whole; what stands below it does not count. Where even the list of
         what was not read is cut, that is why."""
-        told = {one.get("item"): str(one.get("reason")) for one in reversed(self.body.get("unread") or ())}
+        told = dict(reversed(self.unread))
         return told.get(item, told.get(ALL))
 
     def picked(self, table: str, *names: str) -> list[tuple[Any, ...]]:
@@ -62,10 +99,11 @@ class Facts:
         lists = {name: _column(columns, name, rows) for name in names}
         return list(zip(*(lists[name] for name in names), strict=True))
 
+    def has_rows(self, table: str) -> bool:
+        """Whether a table was read, and has any."""
+        found = self.get(table)
+        return isinstance(found, dict) and isinstance(found.get("columns"), list) and bool(found.get("rows"))
+
     def why_unread(self, *items: str) -> str | None:
         """Why something could not be read: the reason of the first `unread` item that is one of these or below it."""
-        for entry in self.body.get("unread") or ():
-            item = str(entry.get("item", ""))
-            if any(item == wanted or item.startswith(f"{wanted}.") for wanted in items):
-                return str(entry.get("reason", ""))
-        return None
+        return next((reason for item, reason in self.unread if any(below(item, one) for one in items)), None)

@@ -7,6 +7,7 @@ too long ago. Bad news stays.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,6 +64,8 @@ class Evidence:
     package: str = ""
     """The source package that it is about."""
     cves: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """More hosts of which the very same was seen."""
 
 
 class Finding(ABC, Generic[Known]):
@@ -82,11 +85,12 @@ class Finding(ABC, Generic[Known]):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One finding of one host, device or system, as a report shows it."""
+    """One finding as a report shows it, of all hosts, devices or systems of which the same is to be said."""
 
     id: str
     title: str
-    about: str
+    about: tuple[str, ...]
+    """Their names, each once, in order."""
     state: State
     severity: Severity
     evidence: str
@@ -98,27 +102,50 @@ class Judged:
     cves: tuple[str, ...] = ()
 
     @property
-    def rank(self) -> tuple[int, int, str, str]:
+    def rank(self) -> tuple[int, int, str, tuple[str, ...]]:
         """Order of a list that begins with what is worst."""
         return STATES.index(self.state), -SEVERITIES.index(self.severity), self.id, self.about
 
 
-def judged(finding: Finding[Any], one: Evidence) -> Judged:
-    state, text = one.state, one.text
-    old = [told.at for told in one.told if told is not None and told.old]
-    if state == "fine" and old:
-        state, text = "unknown", f"it was so on {min(old):%Y-%m-%d}, and nothing is known since: {text}"
+def judged(finding: Finding[Any], evidence: Iterable[Evidence]) -> list[Judged]:
+    """What a finding has to say: the same of several hosts once."""
+    about: dict[tuple[Any, ...], list[str]] = {}
+    for one in evidence:
+        state, text = one.state, one.text
+        old = [told.at for told in one.told if told is not None and told.old]
+        if state == "fine" and old:
+            state, text = "unknown", f"it was so on {min(old):%Y-%m-%d}, and nothing is known since: {text}"
+        said = (one.id, one.title, state, one.severity, text, one.remedy, one.kind, one.package, one.cves)
+        about.setdefault(said, []).extend((one.about, *one.others))
+    return [_judged(finding, said, tuple(sorted(set(names)))) for said, names in about.items()]
+
+
+def _judged(finding: Finding[Any], said: tuple[Any, ...], about: tuple[str, ...]) -> Judged:
+    name, title, state, severity, text, remedy, kind, package, cves = said
     return Judged(
-        one.id or finding.id,
-        one.title or finding.title,
-        one.about,
-        state,
-        one.severity or finding.severity,
-        text,
-        finding.frameworks,
-        (one.remedy or finding.remedy) if state == "found" else _ASK if state == "unknown" else "",
-        finding.effort if state == "found" else "low",
-        one.kind,
-        one.package,
-        one.cves,
+        id=name or finding.id,
+        title=title or finding.title,
+        about=about,
+        state=state,
+        severity=severity or finding.severity,
+        evidence=text,
+        frameworks=finding.frameworks,
+        remedy=(remedy or finding.remedy) if state == "found" else _ASK if state == "unknown" else "",
+        effort=finding.effort if state == "found" else "low",
+        kind=kind,
+        package=package,
+        cves=cves,
     )
+
+
+def count(told: Iterable[Judged]) -> int:
+    """How many findings these are, each of one host, device or system."""
+    return sum(len(one.about) for one in told)
+
+
+def severities(told: Iterable[Judged]) -> Counter[Severity]:
+    """Likewise, by severity."""
+    found = Counter[Severity]()
+    for one in told:
+        found[one.severity] += len(one.about)
+    return found

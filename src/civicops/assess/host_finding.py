@@ -12,7 +12,7 @@ import yaml
 
 from civicops.assess.catalogue import Severity
 from civicops.assess.estate import Estate, Host
-from civicops.assess.facts import ALL, Facts
+from civicops.assess.facts import ALL, Facts, below
 from civicops.assess.finding import Evidence, Finding, State
 from civicops.assess.measures import moment_of
 from civicops.assess.recovery_known import brief
@@ -93,18 +93,12 @@ class HostFinding(Finding[Estate]):
         return Said("unknown", f"{what} not known: {brief(why)}")
 
 
-def below(item: str, part: str) -> bool:
-    """Whether an `unread` item is a part of the facts, or lies within it."""
-    return item == part or item.startswith(f"{part}.")
-
-
 def unread(facts: Facts, *items: str) -> Iterator[tuple[str, str]]:
     """What is `unread` of some items: each with the reason. An item's whole, where only that is told, counts, and so
     does that the list of them is cut."""
-    for entry in facts.get("unread") or ():
-        item = str(entry.get("item", ""))
+    for item, reason in facts.unread:
         if item == ALL or any(below(item, one) or below(one, item) for one in items):
-            yield item, str(entry.get("reason", ""))
+            yield item, reason
 
 
 def machine(facts: Facts) -> str:

@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from civicops.assess.catalogue import SEVERITIES, Severity
 from civicops.assess.facts import Facts
 from civicops.assess.finding import Evidence
-from civicops.assess.package_rules import PACKAGE_STATES
+from civicops.assess.package_rules import PACKAGE_STATES, PackageState
 from civicops.assess.package_types import HostPackages, Standing
 from civicops.assess.package_weights import NOT_KNOWN
 from civicops.assess.recovery_known import brief, listed
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}", re.ASCII)
 _UNFIT = re.compile(r"[^a-z0-9.-]+", re.ASCII)
-_VULNERABLE = ("fixable", "restart", "unfixed")
+_VULNERABLE: tuple[PackageState, ...] = ("fixable", "restart", "unfixed")
 _TITLES = {
     "fixable": "Known vulnerabilities, and an update that mends them",
     "restart": "Mended on disk, and the former version may still run",
@@ -32,21 +32,39 @@ _NO_FIX = (
 _REPLACE = "Replace it by something that is supported, or move the host to a release that supports it."
 
 
-Kept = dict[tuple[object, ...], dict[str, Any]]
-"""What was said of standings that hosts share, as long as these live."""
+def package_evidence(told: Collection[HostPackages]) -> Iterator[Evidence]:
+    """All that is to be said of some hosts' packages; of what they share, once."""
+    same: dict[object, dict[object, _Same]] = {}
+    for packages in told:
+        offers = _Offers(packages)
+        alike = same.setdefault(offers.whole, {})
+        for standings in _by_source(packages, *_VULNERABLE).values():
+            if len(standings) > 1:
+                standings.sort(key=_order)
+            key = offers.known(standings)
+            if (found := alike.get(key)) is None:
+                found = alike[key] = _Same(standings, offers, [])
+            found.hosts.append(packages.host)
+        yield from _of_host(packages)
+    for alike in same.values():
+        for one in alike.values():
+            yield _vulnerable(*one)
 
 
-def package_evidence(packages: HostPackages, kept: Kept | None = None) -> Iterator[Evidence]:
-    """All that is to be said of one host's packages. `kept`: what was said of those of other hosts."""
-    kept = {} if kept is None else kept
+class _Same(NamedTuple):
+    """One source package of all hosts on which it stands alike, and that offer the same for it."""
+
+    standings: list[Standing]
+    """The worst first."""
+    offers: _Offers
+    hosts: list[str]
+
+
+def _of_host(packages: HostPackages) -> Iterator[Evidence]:
+    """What is to be said of one host's packages, but for its vulnerable ones."""
     told = (packages.told,)
-    offers = _Offers(packages)
-    for source, standings in _by_source(packages, _VULNERABLE).items():
-        key = (*map(id, standings), *map(offers.known, standings[:_FEW]))
-        if key not in kept:
-            kept[key] = _vulnerable(source, standings, offers)
-        yield Evidence(packages.host, "found", told=told, **kept[key])
-    for source, standings in _by_source(packages, ("support_ended",)).items():
+    for source, standings in _by_source(packages, "support_ended").items():
+        standings.sort(key=_order)
         text = _few([f"{_shown(one)}: {one.why.text}" for one in standings[:_FEW]], len(standings))
         yield Evidence(
             packages.host,
@@ -78,11 +96,12 @@ def safe(source: str) -> str:
     return f"{readable}-{mark}" if readable else mark
 
 
-def _by_source(packages: HostPackages, states: Sequence[str]) -> dict[str, list[Standing]]:
-    """Those in such a state, by source; the worst first."""
+def _by_source(packages: HostPackages, *states: PackageState) -> dict[str, list[Standing]]:
+    """Those in such a state, by source."""
     found: dict[str, list[Standing]] = {}
-    for one in sorted((one for one in packages.standings if one.state in states), key=_order):
-        found.setdefault(one.source, []).append(one)
+    for state in states:
+        for one in packages.by_state.get(state, ()):
+            found.setdefault(one.source, []).append(one)
     return found
 
 
@@ -90,17 +109,20 @@ def _order(one: Standing) -> tuple[int, str, str]:
     return PACKAGE_STATES.index(one.state), one.source, one.version
 
 
-def _vulnerable(source: str, standings: Sequence[Standing], offers: _Offers) -> dict[str, Any]:
+def _vulnerable(standings: Sequence[Standing], offers: _Offers, hosts: Sequence[str]) -> Evidence:
     worst = standings[0]
-    return {
-        "text": _few([_said(one, offers) for one in standings[:_FEW]], len(standings)),
-        "severity": _severity(standings),
-        "id": f"vulnerable-{safe(source)}",
-        "title": _TITLES[worst.state],
-        "remedy": _remedy(worst, offers),
-        "package": source,
-        "cves": _cves(standings),
-    }
+    return Evidence(
+        hosts[0],
+        "found",
+        _few([_said(one, offers) for one in standings[:_FEW]], len(standings)),
+        severity=_severity(standings),
+        id=f"vulnerable-{safe(worst.source)}",
+        title=_TITLES[worst.state],
+        remedy=_remedy(worst, offers),
+        package=worst.source,
+        cves=_cves(standings),
+        others=tuple(hosts[1:]),
+    )
 
 
 def _few(texts: Sequence[str], count: int) -> str:
@@ -165,13 +187,20 @@ class _Offers:
         self._checked = str(facts.get("updates", "lists_checked_at") or "")[:10] if facts else ""
         self._to = None if rows is None else {str(one.get("name")): str(one.get("to")) for one in rows}
         self._whole = facts is None or facts.cut("updates") is None
+        self._nothing = (self._to or {}).keys().isdisjoint
 
-    def known(self, one: Standing) -> tuple[object, ...]:
-        """All that is asked of it here about a package."""
-        if one.state != "fixable":
-            return ()
-        to = None if self._to is None else tuple(self._to.get(name) for name in one.binaries)
-        return self._checked, self._whole, to
+    @property
+    def whole(self) -> object:
+        """What is known of them as a whole."""
+        return self._checked, self._whole, self._to is None
+
+    def known(self, standings: Sequence[Standing]) -> object:
+        """The same for all hosts on which some standings are the same, and that offer the same for them. It names
+        standings by their ids, which are good as long as they live."""
+        if len(standings) == 1 and self._nothing(standings[0].binaries):  # mostly
+            return id(standings[0])
+        offered = ((self._to or {}).get(name) for one in standings[:_FEW] for name in one.binaries)
+        return *map(id, standings), *offered
 
     def lacks(self, one: Standing) -> bool:
         """Whether it is known that no update of the package is offered."""
@@ -195,12 +224,11 @@ def _not_assessed(packages: HostPackages) -> Iterator[Evidence]:
     for why in packages.why:
         reasons.setdefault(why.code, {})[why.text] = None
     of_host = set(reasons)
-    for one in packages.standings:
-        if one.state == "not_assessed":
-            of_packages.setdefault(one.why.code, []).append(one)
-            texts = reasons.setdefault(one.why.code, {})
-            if one.why.code not in of_host:  # else the host's own words say more
-                texts[one.why.text] = None
+    for one in packages.by_state.get("not_assessed", ()):
+        of_packages.setdefault(one.why.code, []).append(one)
+        texts = reasons.setdefault(one.why.code, {})
+        if one.why.code not in of_host:  # else the host's own words say more
+            texts[one.why.text] = None
     for code, texts in reasons.items():
         standings = of_packages.get(code, [])
         text = listed(texts, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from civicops.assess.recovery_known import brief
 
 PLAIN, HEADERS, KEPT, IMAGE = range(4)
 """A package; one of a kernel's source without code that runs; such a one of which old ones stay; a kernel."""
-_COLUMNS = ("name", "version", "source", "source_version")
+_COLUMNS = ("name", "version", "source", "source_version", "origin")
 
 Member = tuple[str, str]
 """A binary package and its version."""
@@ -49,19 +49,11 @@ class Rows:
         self._numbers: dict[Key, int] = {}
         self._kinds: dict[Any, Why] = {}
 
-    def groups(self, table: Mapping[str, Any], facts: Facts) -> Groups:
+    def groups(self, facts: Facts) -> Groups:
         """Sources with their packages. A table without a column is one of a host that could not tell it."""
-        columns, rows = table["columns"], table["rows"]
-        places = [columns.index(name) for name in _COLUMNS]
-        if "origin" in columns:
-            at = columns.index("origin")
-            if min(map(len, rows), default=at + 1) <= at:
-                rows = [[*row, *[None] * (at + 1 - len(row))] for row in rows]
-            told: Sequence[_Row] = list(map(itemgetter(*places, at), rows))
-            if None in map(itemgetter(at), rows):
-                told = self._vouched(told, facts)
-        else:
-            told = self._vouched([(*row, None) for row in map(itemgetter(*places), rows)], facts)
+        told: Sequence[_Row] = facts.picked("packages", *_COLUMNS)
+        if None in map(itemgetter(-1), told):
+            told = self._vouched(told, facts)
         found: Groups = defaultdict(list)
         for key, member in self._numbered(told):
             found[key].append(member)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -96,18 +96,23 @@ class HostPackages:
     """What it rests on."""
 
     @cached_property
+    def by_state(self) -> Mapping[PackageState, Sequence[Standing]]:
+        """Those in each state; states that none is in are left out."""
+        found: dict[PackageState, list[Standing]] = {}
+        for one in self.standings:
+            found.setdefault(one.state, []).append(one)
+        return found
+
+    @property
     def colour(self) -> Colour:
         """The worst of what is known and what is not."""
         table = rules().colours
-        found = {table[one.state] for one in self.standings}
+        found = {table[state] for state in self.by_state}
         if self.why or not self.standings:
             found.add("unknown")
         return min(found, key=COLOURS.index)
 
-    @cached_property
+    @property
     def counts(self) -> Mapping[PackageState, int]:
         """How many source packages are in each state; those that none is in are left out."""
-        found: dict[PackageState, int] = {}
-        for one in self.standings:
-            found[one.state] = found.get(one.state, 0) + 1
-        return found
+        return {state: len(some) for state, some in self.by_state.items()}

@@ -102,7 +102,7 @@ class _Matcher:
         if (standings, codename) not in self._rows:
             self._rows[standings, codename] = Rows(standings.release, codename)
         rows = self._rows[standings, codename]
-        groups = rows.groups(facts.body["packages"], facts)
+        groups = rows.groups(facts)
         restarts, unseen = stale(facts)
         # What makes good news of the whole host doubtful, so that none of its packages is clean.
         doubt = _ALIKE.get(doubts[0].code, NO_WHY) if doubts else NO_WHY

@@ -9,16 +9,17 @@ between the good and the bad value, never with the good one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import NamedTuple
 
 from civicops.assess.catalogue import SEVERITIES
 from civicops.assess.deadlines import Case, Deadline, Points, deadlines, earliest
 from civicops.assess.estate import Estate
 from civicops.assess.exposure import NOTHING, Exposure, exposures
-from civicops.assess.finding import STATES, Judged
+from civicops.assess.finding import STATES, Judged, Kind
 from civicops.assess.waived import Weighed
 from civicops.feeds.store import Feed, Index, Likelihood, days_old
 from civicops.feeds.values import is_cve
@@ -75,22 +76,21 @@ class Stakes:
 class Inputs:
     """What a finding's place rests on. None: not known, which is no zero."""
 
-    exposure: Exposure
+    exposed: bool | None
     exploited: bool | None
     ransomware: bool | None
     epss: Likelihood | None
     """The highest of its CVEs'."""
     epss_unknown: int
     """Of how many of its CVEs none is known."""
-    stakes: Stakes
+    criticality: int | None
     weight: float
     priorities: tuple[str, ...]
 
 
 class Ranked(NamedTuple):
-    """A finding in its place."""
+    """A finding in its place; of all hosts, devices or systems on which it is the same and has that place."""
 
-    judged: Judged
     weighed: Weighed
     since: date
     """When it was first seen there."""
@@ -100,6 +100,10 @@ class Ranked(NamedTuple):
     due: Deadline | None
     """The one that counts."""
     place: Place
+
+    @property
+    def judged(self) -> Judged:
+        return self.weighed.judged
 
     @property
     def overdue(self) -> bool:
@@ -113,7 +117,8 @@ class Seen(NamedTuple):
     cves: tuple[date, ...]
 
 
-SeenOf = Callable[[Judged], Seen]
+SeenOf = Callable[[Judged], Mapping[Seen, Sequence[str]]]
+"""Tells it of all that a finding is about: of whom it is so."""
 
 
 class Threat(NamedTuple):
@@ -127,7 +132,44 @@ class Threat(NamedTuple):
     """The highest that counts: `MIDDLE` for each of which none is known."""
 
 
-_Alike = tuple[Inputs, tuple[Deadline, ...], Deadline | None, Place]
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """What hangs on a host, device or system, and whether it is exposed. Equal ones are one object."""
+
+    stakes: Stakes
+    exposure: Exposure
+
+    @cached_property
+    def counts(self) -> tuple[bool | None, int | None, frozenset[str], frozenset[str]]:
+        """All of it that makes a finding's place, whichever finding it is."""
+        return self.exposure.value, self.stakes.criticality, self.stakes.handles, self.stakes.may_handle
+
+
+class _Alike(dict[Spot, Spot]):
+    """Of all spots that count the same for one finding, one."""
+
+    def __init__(self, finding: str, weight: Callable[[str, Spot], object]) -> None:
+        super().__init__()
+        self._finding, self._weight = finding, weight
+        self._same: dict[object, Spot] = {}
+
+    def __missing__(self, spot: Spot) -> Spot:
+        self[spot] = self._same.setdefault((spot.counts, self._weight(self._finding, spot)), spot)
+        return self[spot]
+
+
+class _Spots(dict[str, Spot]):
+    """Those of hosts and devices, or of systems; each is worked out when it is asked for."""
+
+    def __init__(self, estate: Estate, exposures: Mapping[str, Exposure], kind: Kind) -> None:
+        super().__init__()
+        self._estate, self._exposures, self._kind = estate, exposures, kind
+        self._same: dict[tuple[Stakes, Exposure], Spot] = {}
+
+    def __missing__(self, name: str) -> Spot:
+        stakes, exposure = stakes_of(self._estate, self._kind, name), self._exposures.get(name, NOTHING)
+        self[name] = self._same.setdefault((stakes, exposure), Spot(stakes, exposure))
+        return self[name]
 
 
 @dataclass
@@ -138,52 +180,61 @@ class Ranking:
     seen: SeenOf
     _points: dict[str, Points] = field(default_factory=dict)
     _epss: dict[str, Likelihood | None] = field(default_factory=dict)
-    _stakes: dict[tuple[str, str], Stakes] = field(default_factory=dict)
-    _same_stakes: dict[Stakes, Stakes] = field(default_factory=dict)
-    _alike: dict[tuple[object, ...], _Alike] = field(default_factory=dict)
-    _weights: dict[tuple[object, ...], tuple[float, tuple[str, ...]]] = field(default_factory=dict)
+    _alike: dict[str, _Alike] = field(default_factory=dict)
+    _weights: dict[tuple[str, Spot], tuple[float, tuple[str, ...]]] = field(default_factory=dict)
     _threats: dict[tuple[str, ...], Threat] = field(default_factory=dict)
     _due: dict[tuple[object, ...], tuple[tuple[Deadline, ...], Deadline | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        same: dict[Exposure, Exposure] = {}
-        self.exposures = {name: same.setdefault(one, one) for name, one in exposures(self.estate).items()}
+        self.spots = _Spots(self.estate, exposures(self.estate), "host")
+        self._of_systems = _Spots(self.estate, {}, "system")
         index = self.estate.index
         self._exploited = index.all_kev()
         self._complete = catalogue_holds(index.status().get("kev"), self.estate.today)
 
     def rank(self, findings: Iterable[Weighed]) -> list[Ranked]:
         """The findings, what is to be done first first."""
-        found = [self._ranked(one) for one in findings]
+        found = [ranked for one in findings for ranked in self._ranked(one)]
         found.sort(key=lambda one: (one.place, one.judged.about))
         return found
 
-    def _ranked(self, weighed: Weighed) -> Ranked:
+    def _ranked(self, weighed: Weighed) -> Iterator[Ranked]:
+        """A finding in each of its places."""
         one = weighed.judged
-        stakes = self._stakes_of(one)
-        exposure = self.exposures.get(one.about, NOTHING) if one.kind != "system" else NOTHING
-        seen = self.seen(one)
-        # Equal ones are one object: who they are says what they are.
-        key = (one.id, one.state, one.severity, one.cves, seen, id(exposure), id(stakes))
-        if key not in self._alike:
-            self._alike[key] = self._of_alike(one, exposure, stakes, seen)
-        inputs, told, due, place = self._alike[key]
-        return Ranked(one, weighed, seen.finding, inputs, told, due, place)
+        spots = self._of_systems if one.kind == "system" else self.spots
+        if one.id not in self._alike:
+            self._alike[one.id] = _Alike(one.id, self._weight)
+        alike = self._alike[one.id]
+        for seen, names in self.seen(one).items():
+            about: dict[Spot, list[str]] = {}
+            for name in names:
+                about.setdefault(alike[spots[name]], []).append(name)
+            for spot, some in about.items():
+                judged = one if len(some) == len(one.about) else replace(one, about=tuple(some))
+                yield self._placed(weighed._replace(judged=judged), seen, spot)
 
-    def _of_alike(self, one: Judged, exposure: Exposure, stakes: Stakes, seen: Seen) -> _Alike:
-        """What is the same of all hosts on which this finding is the same."""
-        told, due = self._deadlines(one, exposure, stakes, seen) if one.state == "found" else ((), None)
+    def _placed(self, weighed: Weighed, seen: Seen, spot: Spot) -> Ranked:
+        """`spot`: one of those that all count the same for it."""
+        one, stakes, exposed = weighed.judged, spot.stakes, spot.exposure.value
+        told, due = self._deadlines(one, exposed, stakes, seen) if one.state == "found" else ((), None)
         threat = self._threat(one.cves)
-        weight, priorities = self._weight(one, stakes)
+        weight, priorities = self._weight(one.id, spot)
         inputs = Inputs(
-            exposure, threat.exploited, threat.ransomware, threat.epss, threat.epss_unknown, stakes, weight, priorities
+            exposed,
+            threat.exploited,
+            threat.ransomware,
+            threat.epss,
+            threat.epss_unknown,
+            stakes.criticality,
+            weight,
+            priorities,
         )
         today = self.estate.today
         place = Place(
             state=STATES.index(one.state),
             tier=_tier(due.due if due else None, today),
             severity=-SEVERITIES.index(one.severity),
-            exposed=_order(exposure.value),
+            exposed=_order(exposed),
             exploited=_order(threat.exploited),
             ransomware=_order(threat.ransomware),
             could_tier=_tier(due.earliest if due else None, today),
@@ -193,15 +244,15 @@ class Ranking:
             could=(due.earliest if due else None) or date.max,
             id=one.id,
         )
-        return inputs, told, due, place
+        return Ranked(weighed, seen.finding, inputs, told, due, place)
 
     def _deadlines(
-        self, one: Judged, exposure: Exposure, stakes: Stakes, seen: Seen
+        self, one: Judged, exposed: bool | None, stakes: Stakes, seen: Seen
     ) -> tuple[tuple[Deadline, ...], Deadline | None]:
-        key = (one.severity, exposure.value, stakes.handles, stakes.may_handle, one.cves, seen.cves)
+        key = (one.severity, exposed, stakes.handles, stakes.may_handle, one.cves, seen.cves)
         if key not in self._due:
             cves = tuple((cve, self._point(cve), first) for cve, first in zip(one.cves, seen.cves, strict=True))
-            told = deadlines(Case(one.severity, exposure.value, stakes.handles, stakes.may_handle, cves))
+            told = deadlines(Case(one.severity, exposed, stakes.handles, stakes.may_handle, cves))
             self._due[key] = tuple(told), earliest(told)
         return self._due[key]
 
@@ -228,23 +279,16 @@ class Ranking:
             )
         return self._threats[cves]
 
-    def _stakes_of(self, one: Judged) -> Stakes:
-        key = ("system" if one.kind == "system" else "host", one.about)
-        if key not in self._stakes:
-            found = stakes_of(self.estate, one)
-            self._stakes[key] = self._same_stakes.setdefault(found, found)
-        return self._stakes[key]
-
-    def _weight(self, one: Judged, stakes: Stakes) -> tuple[float, tuple[str, ...]]:
-        key = (one.id, stakes.systems, stakes.departments)
-        if key not in self._weights:
+    def _weight(self, name: str, spot: Spot) -> tuple[float, tuple[str, ...]]:
+        """What the town's leaders said of a finding there, and what of it was about that."""
+        if (name, spot) not in self._weights:
             priorities = self.estate.town.priorities if self.estate.town else ()
-            about = [said for said in priorities if _concerns(said, one, stakes)]
+            about = [said for said in priorities if _concerns(said, name, spot.stakes)]
             weight = 1.0
             for said in about:
                 weight *= said.weight
-            self._weights[key] = weight, tuple(said.id for said in about)
-        return self._weights[key]
+            self._weights[name, spot] = weight, tuple(said.id for said in about)
+        return self._weights[name, spot]
 
 
 def catalogue_holds(kev: Feed | None, today: date) -> bool:
@@ -269,16 +313,16 @@ def points_of(cve: str, index: Index, exploited: Mapping[str, object], *, known:
     )
 
 
-def stakes_of(estate: Estate, one: Judged) -> Stakes:
-    """What hangs on what a finding is about."""
+def stakes_of(estate: Estate, kind: Kind, name: str) -> Stakes:
+    """What hangs on a host, device or system."""
     if estate.town is None:
         return Stakes()
-    if one.kind == "system":
-        systems = [system for system in estate.town.systems if system.id == one.about]
+    if kind == "system":
+        systems = [system for system in estate.town.systems if system.id == name]
         departments = [one for one in estate.town.departments if one.id in {system.department for system in systems}]
         sure = True
     else:
-        systems, departments = estate.systems(one.about), estate.departments(one.about)
+        systems, departments = estate.systems(name), estate.departments(name)
         sure = estate.groups is not None
     handled = frozenset(kind for department in departments for kind in department.handles)
     anywhere = frozenset(kind for department in estate.town.departments for kind in department.handles)
@@ -291,8 +335,8 @@ def stakes_of(estate: Estate, one: Judged) -> Stakes:
     )
 
 
-def _concerns(said: Priority, one: Judged, stakes: Stakes) -> bool:
-    words = one.id.split("-")
+def _concerns(said: Priority, finding: str, stakes: Stakes) -> bool:
+    words = finding.split("-")
     tags = {*words, *_ALSO.get(words[0], ())}
     return bool(
         set(said.systems) & set(stakes.systems)

@@ -7,7 +7,7 @@ where nothing has changed it is the same body, which the ledger keeps once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
@@ -20,6 +20,8 @@ from civicops.feeds.store import Feed
 
 Key = tuple[str, str, str]
 """A finding's id, the kind of what it is about, and its name."""
+Rows = Mapping[tuple[str, str], Mapping[str, "Row"]]
+"""By a finding's id and the kind of what it is about, by the name of that."""
 Unseen = Mapping[str, frozenset[str] | None]
 
 
@@ -42,7 +44,7 @@ class Recorded:
 
     run: str = ""
     at: str = ""
-    rows: Mapping[Key, Row] = field(default_factory=dict)
+    rows: Rows = field(default_factory=dict)
     systems: Mapping[str, tuple[str, ...]] | None = None
     """Each host's systems by their ids; None where they were not known."""
     feeds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -54,12 +56,28 @@ class Recorded:
         """Of all feeds that were ever recorded those that are not here now."""
         return (self.missing | self.feeds.keys()) - frozenset(feeds)
 
-    def seen(self, one: Judged, today: date) -> Seen:
-        """Since when a finding is known; what is new is so from today on."""
-        row = self.rows.get((one.id, one.kind, one.about))
-        if row is None:
-            return Seen(today, (today,) * len(one.cves))
-        return Seen(min(row.since, today), tuple(min(row.cves.get(cve, today), today) for cve in one.cves))
+    def seen(self, one: Judged, today: date) -> dict[Seen, Sequence[str]]:
+        """Since when a finding is known, of which of those that it is about; what is new is so from today on."""
+        found: dict[Seen, list[str]] = {}
+        for row, about in self.of(one):
+            since = min(row.since, today) if row else today
+            former = row.cves if row else {}
+            cves = tuple(min(former.get(cve, today), today) for cve in one.cves)
+            found.setdefault(Seen(since, cves), []).extend(about)
+        return dict(found)
+
+    def of(self, one: Judged) -> list[tuple[Row | None, Sequence[str]]]:
+        """The rows of a finding, each with those of what it is about that have it; None: those that have none."""
+        rows = self.rows.get((one.id, one.kind))
+        if not rows:
+            return [(None, one.about)]
+        about: dict[int, list[str]] = {}
+        told: dict[int, Row | None] = {}
+        for name in one.about:
+            row = rows.get(name)
+            about.setdefault(id(row), []).append(name)  # rows are shared, and hold what would be long to compare
+            told[id(row)] = row
+        return [(told[key], names) for key, names in about.items()]
 
 
 NOTHING = Recorded()
@@ -67,7 +85,8 @@ NOTHING = Recorded()
 
 def read_recorded(run: str, at: str, body: Mapping[str, Any]) -> Recorded:
     """A document of the kind `findings`, as it is asked."""
-    rows: dict[Key, Row] = {}
+    rows: dict[tuple[str, str], dict[str, Row]] = {}
+    same: dict[str, str] = {}
     for told in body["rows"]:
         cves = {cve: date.fromisoformat(day) for day, some in told["cves"] for cve in some}
         row = Row(
@@ -78,7 +97,8 @@ def read_recorded(run: str, at: str, body: Mapping[str, Any]) -> Recorded:
             cves,
             told["waived"],
         )
-        rows |= {(told["id"], told["kind"], about): row for about in told["about"]}
+        names = [same.setdefault(name, name) for name in told["about"]]
+        rows.setdefault((told["id"], told["kind"]), {}).update(dict.fromkeys(names, row))
     systems = body["systems"]
     of_hosts: dict[str, list[str]] | None = None
     if systems is not None:
@@ -102,13 +122,13 @@ class _Rows:
     def __init__(self) -> None:
         self._same: dict[tuple[Any, ...], list[str]] = {}
 
-    def add(self, key: Key, row: Row) -> None:
+    def add(self, name: str, kind: str, about: Iterable[str], row: Row) -> None:
         days: dict[date, list[str]] = {}
         for cve, day in row.cves.items():
             days.setdefault(day, []).append(cve)
         packed = tuple((day, tuple(sorted(some))) for day, some in sorted(days.items()))
-        same = (key[0], key[1], row.state, row.severity, row.package, row.since, packed, row.waived)
-        self._same.setdefault(same, []).append(key[2])
+        same = (name, kind, row.state, row.severity, row.package, row.since, packed, row.waived)
+        self._same.setdefault(same, []).extend(about)
 
     def told(self) -> list[dict[str, Any]]:
         return [_told(same, about) for same, about in sorted(self._same.items())]
@@ -126,25 +146,29 @@ def as_body(
     """What is recorded of findings. `systems`: each system's hosts. `before`: the newest record; what was in it and
     could not be looked at this time is kept as unknown, so that no deadline begins anew when it is seen again.
     `unseen`: see `Blind`."""
-    rows, there, feeds = _Rows(), set(), list(feeds)
+    rows, feeds = _Rows(), list(feeds)
+    there: dict[tuple[str, str], set[str]] = {}
     blind = Blind(unseen or {})
     for one in ranked:
         judged = one.judged
         if judged.state == "fine":
             continue
-        key: Key = (judged.id, judged.kind, judged.about)
-        there.add(key)
-        former = before.rows.get(key)
-        every = (*judged.cves, *(cve for cve, _ in one.weighed.without))
-        cves = {cve: min(former.cves.get(cve, today), today) if former else today for cve in every}
+        there.setdefault((judged.id, judged.kind), set()).update(judged.about)
         if judged.state == "unknown":
             blind.add(judged.id, judged.about)
-            cves |= former.cves if former else {}
-        since = min(former.since, today) if former else today
-        rows.add(key, Row(judged.state, judged.severity, judged.package, since, cves, one.weighed.waived))
-    for key, old in before.rows.items():
-        if key not in there and blind.to(key, old):
-            rows.add(key, Row("unknown", old.severity, old.package, old.since, old.cves))
+        every = (*judged.cves, *(cve for cve, _ in one.weighed.without))
+        for former, about in before.of(judged):
+            cves = {cve: min(former.cves.get(cve, today), today) if former else today for cve in every}
+            if judged.state == "unknown" and former:
+                cves |= former.cves
+            since = min(former.since, today) if former else today
+            row = Row(judged.state, judged.severity, judged.package, since, cves, one.weighed.waived)
+            rows.add(judged.id, judged.kind, about, row)
+    for (name, kind), some in before.rows.items():
+        for about in some.keys() - there.get((name, kind), set()):
+            old = some[about]
+            if blind.to((name, kind, about), old):
+                rows.add(name, kind, [about], Row("unknown", old.severity, old.package, old.since, old.cves))
     return {
         "feeds": [{"name": one.name, "date": one.date, "sha256": one.sha256} for one in feeds],
         "feeds_missing": sorted(before.lost([one.name for one in feeds])),
@@ -162,9 +186,10 @@ class Blind:
         self._unseen = unseen
         self._unknown: dict[str, list[str]] = {}
 
-    def add(self, name: str, about: str) -> None:
+    def add(self, name: str, about: Iterable[str]) -> None:
         """A finding that is not known."""
-        self._unknown.setdefault(about, []).append(name)
+        for one in about:
+            self._unknown.setdefault(one, []).append(name)
 
     def to(self, key: Key, row: Row) -> bool:
         """Whether a finding that is not there could not be looked at."""
@@ -208,19 +233,21 @@ WHAT = ("new", "worse", "unseen", "unsure", "better", "gone")
 
 
 def changes(
-    before: Mapping[Key, Row],
-    now: Mapping[Key, Row],
+    before: Rows,
+    now: Rows,
     there: Mapping[str, object] | None = None,
     unseen: Unseen | None = None,
 ) -> list[Change]:
     """What is different; worst first. `there`: the hosts and devices of the inventory; `unseen`: see `Blind`."""
     blind = Blind(unseen or {})
-    for key, row in now.items():
+    found = []
+    for key, row in each(now):
         if row.state == "unknown":
-            blind.add(key[0], key[2])
-    found = [told for key, row in now.items() if (told := _changed(key, before.get(key), row)) is not None]
-    for key, row in before.items():
-        if row.state != "found" or key in now:
+            blind.add(key[0], [key[2]])
+        if (told := _changed(key, before.get(key[:2], {}).get(key[2]), row)) is not None:
+            found.append(told)
+    for key, row in each(before):
+        if row.state != "found" or key[2] in now.get(key[:2], {}):
             continue
         if there is not None and key[1] != "system" and key[2] not in there:
             found.append(Change(*key, "gone", row.severity, "it is not in the inventory any more"))
@@ -229,6 +256,13 @@ def changes(
         else:
             found.append(Change(*key, "gone", row.severity, "it was found before, and is not there now"))
     return sorted(found, key=lambda one: (WHAT.index(one.what), -SEVERITIES.index(one.severity), one.id, one.about))
+
+
+def each(rows: Rows) -> Iterator[tuple[Key, Row]]:
+    """Row by row."""
+    for (name, kind), some in rows.items():
+        for about, row in some.items():
+            yield (name, kind, about), row
 
 
 def _changed(key: Key, before: Row | None, now: Row) -> Change | None:

@@ -26,7 +26,7 @@ ESCROW_STALE = timedelta(days=400)
 
 def judge(town: Recovery) -> list[Judged]:
     """All that is found in a town, what is not known, and what is fine; worst first."""
-    told = [judged(finding, one) for finding in FINDINGS for one in finding.look(town)]
+    told = [one for finding in FINDINGS for one in judged(finding, finding.look(town))]
     return sorted(told, key=lambda one: one.rank)
 
 

@@ -176,8 +176,8 @@ def brief(value: object) -> str:
 
 def listed(names: Iterable[object], most: int = 5) -> str:
     """Some names, and how many more there are."""
-    every = [brief(name) for name in names]
-    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+    every = list(names)
+    return ", ".join(map(brief, every[:most])) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
 def age_of(text: str | None, moment: datetime) -> timedelta | None:

@@ -38,6 +38,14 @@ class Weighed(NamedTuple):
         return bool(self.by)
 
 
+class _Waived(NamedTuple):
+    """As `Weighed`, of one host."""
+
+    by: tuple[Waiver, ...] = ()
+    without: tuple[tuple[str, Waiver], ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
 class Waivers:
     """A town's waivers on one day. `groups` is Ansible's variable of that name; None where it could not be read."""
 
@@ -53,30 +61,43 @@ class Waivers:
 
     def weigh(self, judged: Iterable[Judged]) -> list[Weighed]:
         """Each finding, as the waivers leave it."""
-        return [self._weigh(one) for one in judged] if self._waivers else [Weighed(one) for one in judged]
+        return [weighed for one in judged for weighed in self._weighed(one)]
 
     def idle(self) -> list[str]:
         """After all findings were weighed: what is to be said of waivers that none of them was about."""
         return [self._idle(one) for one in self._waivers if one not in self._used]
 
-    def _weigh(self, one: Judged) -> Weighed:
-        whole = list(self._covering(one.id, one.about))
+    def _weighed(self, one: Judged) -> Iterator[Weighed]:
+        """Apart where waivers make a difference between hosts of which the same is to be said."""
+        if not self._naming(one.id) and not self._cves_named(one.cves):
+            yield Weighed(one)
+            return
+        apart: dict[_Waived, list[str]] = {}
+        for name in one.about:
+            apart.setdefault(self._waived(one, name), []).append(name)
+        for waived, about in apart.items():
+            without = dict(waived.without)
+            left = tuple(cve for cve in one.cves if cve not in without)
+            yield Weighed(replace(one, about=tuple(about), cves=left), *waived)
+
+    def _waived(self, one: Judged, about: str) -> _Waived:
+        """What the waivers do to a finding on one of its hosts."""
+        whole = list(self._covering(one.id, about))
         named = self._cves_named(one.cves)
-        by_cve = {cve: told for cve in named if (told := list(self._covering(cve.lower(), one.about)))}
+        by_cve = {cve: told for cve in named if (told := list(self._covering(cve.lower(), about)))}
         if not whole and not by_cve:
-            return Weighed(one)
+            return _Waived()
         covering = dict.fromkeys(waiver for told in (whole, *by_cve.values()) for waiver in told)
         remarks = tuple(why for waiver in covering if (why := self._fails(waiver)))
         if one.state != "found":
             words = ("what is not known can't be waived",) if one.state == "unknown" else ()
-            return Weighed(one, remarks=words)
+            return _Waived(remarks=words)
         if holding := self._holding(whole):
-            return Weighed(one, by=(holding,))
+            return _Waived(by=(holding,))
         without = {cve: waiver for cve, told in by_cve.items() if (waiver := self._holding(told))}
         if one.cves and len(without) == len(one.cves):
-            return Weighed(one, by=tuple(dict.fromkeys(without.values())), remarks=remarks)
-        left = tuple(cve for cve in one.cves if cve not in without)
-        return Weighed(replace(one, cves=left) if without else one, without=tuple(without.items()), remarks=remarks)
+            return _Waived(by=tuple(dict.fromkeys(without.values())), remarks=remarks)
+        return _Waived(without=tuple(without.items()), remarks=remarks)
 
     def _cves_named(self, cves: tuple[str, ...]) -> list[str]:
         """Those of some CVEs that a waiver names. Many hosts have the same ones."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 from civicops.assess.assessment import Assessment, assess, newest
 from civicops.assess.catalogue import SEVERITIES, Severity
-from civicops.assess.finding import RECORD, Judged
+from civicops.assess.finding import RECORD, Judged, count
 from civicops.assess.ranking import Ranked
 from civicops.assess.recorded import NOTHING, Change, Recorded, as_body, changes, read_recorded
 from civicops.feeds.store import Index
@@ -69,10 +69,21 @@ class Findings:
         return name in self.hosts
 
     def some(self, ranked: Sequence[Ranked]) -> Sequence[Ranked]:
-        """Those findings that are about what was asked for."""
+        """Those findings that are about what was asked for, and of what they are about that alone."""
         if self.hosts is None:
             return ranked
-        return [one for one in ranked if self.about(one.judged.kind, one.judged.about)]
+        cut = ((one, self._cut(one.judged)) for one in ranked)
+        return [one._replace(weighed=one.weighed._replace(judged=judged)) for one, judged in cut if judged.about]
+
+    @property
+    def fine(self) -> Sequence[Judged]:
+        """Likewise, what is fine."""
+        if self.hosts is None:
+            return self.assessment.fine
+        return [judged for judged in map(self._cut, self.assessment.fine) if judged.about]
+
+    def _cut(self, one: Judged) -> Judged:
+        return replace(one, about=tuple(name for name in one.about if self.about(one.kind, name)))
 
 
 def read_findings(
@@ -204,23 +215,24 @@ def shortfall(told: Findings, demands: Collection[str]) -> Shortfall | None:
     """Whether something is found of a severity that is demanded not to be, or a higher one, and not waived; or, where
     `unknown` is demanded, something is not known. None where not."""
     short = []
-    opened = [one.judged for one in told.some(told.assessment.open)]
+    opened = told.some(told.assessment.open)
     levels = [one for one in SEVERITIES if one in demands]
     if levels:
         lowest = SEVERITIES.index(levels[0])
-        count = sum(one.state == "found" and SEVERITIES.index(one.severity) >= lowest for one in opened)
-        if count:
+        found = (one.judged for one in opened if one.judged.state == "found")
+        number = count(one for one in found if SEVERITIES.index(one.severity) >= lowest)
+        if number:
             above = "" if levels[0] == SEVERITIES[-1] else " or higher"
-            short.append(f"{count} of severity {levels[0]}{above} found and not waived")
+            short.append(f"{number} of severity {levels[0]}{above} found and not waived")
     if UNKNOWN in demands and (words := _not_known(told, opened)):
         short.append(words)
     return Shortfall(f"--fail-on: {'; '.join(short)}") if short else None
 
 
-def _not_known(told: Findings, opened: Collection[Judged]) -> str:
-    count = sum(one.state == "unknown" for one in opened)
+def _not_known(told: Findings, opened: Collection[Ranked]) -> str:
+    number = count(one.judged for one in opened if one.judged.state == "unknown")
     missed = [one for one in told.assessment.hosts.values() if one.missed and told.about(one.kind, one.name)]
-    said = [f"{count} not known"] if count else []
+    said = [f"{number} not known"] if number else []
     said += [f"{len(missed)} hosts without an answer"] if missed else []
     # Whichever hosts were asked for: what is not known of the whole may be about them.
     return "; ".join([*filter(None, [", ".join(said)]), *told.assessment.doubts])

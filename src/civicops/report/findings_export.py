@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
+from civicops.assess.assessment import HostState
 from civicops.assess.deadlines import Deadline, rules
 from civicops.assess.finding import Judged
 from civicops.assess.ranking import Ranked
@@ -22,7 +23,7 @@ def as_json(told: Findings, *, every: bool = False) -> Iterator[str]:
     """The document in pieces, as a town can have a hundred thousand findings. `every`: with what is fine."""
     lists: dict[str, Iterable[Any]] = {"findings": _rows(told, waived=False), "waived": _rows(told, waived=True)}
     if every:
-        lists["fine"] = (_judged(one) for one in told.assessment.fine if told.about(one.kind, one.about))
+        lists["fine"] = map(_judged, told.fine)
     yield json.dumps(_head(told))[:-1]
     for name, rows in lists.items():
         yield f', "{name}": ['
@@ -53,8 +54,21 @@ def _head(told: Findings) -> dict[str, Any]:
         ],
         "doubts": list(assessment.doubts),
         "waivers_about_nothing": list(assessment.idle),
-        "hosts": {one.name: asdict(one) for one in assessment.hosts.values() if told.about(one.kind, one.name)},
+        "hosts": {one.name: _host(one) for one in assessment.hosts.values() if told.about(one.kind, one.name)},
         "since": _since(told.since),
+    }
+
+
+def _host(one: HostState) -> dict[str, Any]:
+    stakes = one.stakes
+    return asdict(one) | {
+        "stakes": {
+            "systems": list(stakes.systems),
+            "departments": list(stakes.departments),
+            "criticality": stakes.criticality,
+            "handles": sorted(stakes.handles),
+            "may_handle": sorted(stakes.may_handle),
+        }
     }
 
 
@@ -75,22 +89,19 @@ def _rows(told: Findings, *, waived: bool) -> Iterator[dict[str, Any]]:
 
 
 def _row(one: Ranked) -> dict[str, Any]:
-    told, stakes = one.inputs, one.inputs.stakes
+    told = one.inputs
     return _judged(one.judged) | {
         "since": one.since.isoformat(),
         "overdue": one.overdue,
         "deadline": _deadline(one.due),
         "deadlines": [_deadline(due) for due in one.deadlines],
         "rank": {
-            "exposed": told.exposure.value,
-            "exposed_why": told.exposure.why,
+            "exposed": told.exposed,
             "exploited": told.exploited,
             "ransomware": told.ransomware,
             "epss": told.epss._asdict() if told.epss else None,
             "epss_unknown": told.epss_unknown,
-            "systems": list(stakes.systems),
-            "departments": list(stakes.departments),
-            "criticality": stakes.criticality,
+            "criticality": told.criticality,
             "weight": told.weight,
             "priorities": list(told.priorities),
         },
@@ -105,7 +116,7 @@ def _judged(one: Judged) -> dict[str, Any]:
         "id": one.id,
         "title": one.title,
         "kind": one.kind,
-        "about": one.about,
+        "about": list(one.about),
         "state": one.state,
         "severity": one.severity,
         "evidence": one.evidence,
@@ -150,12 +161,16 @@ def as_sarif(told: Findings, *, every: bool = False) -> Iterator[str]:
     answer is a notification of the run. `every`: what is fine is there too, as results of kind `pass`.
     """
     ranked = told.some(told.assessment.ranked)
-    fine = [one for one in told.assessment.fine if every and told.about(one.kind, one.about)]
+    fine = told.fine if every else ()
     first = {judged.id: judged for judged in reversed([*(one.judged for one in ranked), *fine])}
     index = {name: number for number, name in enumerate(sorted(first))}
     today = told.assessment.moment.date()
-    results = [_result(one, index[one.judged.id], deadline_words(one.due, today) if one.due else "") for one in ranked]
-    results += [_plain(one, index[one.id], "pass", "none", one.evidence) for one in fine]
+    results = [
+        result
+        for one in ranked
+        for result in _results(one, index[one.judged.id], deadline_words(one.due, today) if one.due else "")
+    ]
+    results += [_plain(one, name, index[one.id], "pass", "none", one.evidence) for one in fine for name in one.about]
     missed = [one for one in told.assessment.hosts.values() if one.missed and told.about(one.kind, one.name)]
     notes = [sarif.note("error", f"{one.name}: {one.missed}") for one in missed]
     notes += [sarif.note("warning", one) for one in (*told.assessment.doubts, *told.assessment.idle)]
@@ -184,32 +199,32 @@ def _rule(one: Judged) -> dict[str, Any]:
     }
 
 
-def _result(one: Ranked, index: int, due: str) -> dict[str, Any]:
+def _results(one: Ranked, index: int, due: str) -> Iterator[dict[str, Any]]:
     judged, found = one.judged, one.judged.state == "found"
     said = [judged.evidence, *filter(None, [due if found else ""]), *one.weighed.remarks]
     kind, level = ("fail", sarif.LEVELS[judged.severity]) if found else ("review", "none")
-    result = _plain(judged, index, kind, level, "; ".join(said))
-    if one.weighed.by:
-        result["suppressions"] = [
-            {
-                "kind": "external",
-                "status": "accepted",
-                "justification": sarif.line(f"{waiver.reason} ({waiver.approver}, until {waiver.expires})"),
-            }
-            for waiver in one.weighed.by
-        ]
-    return result
+    suppressions = [
+        {
+            "kind": "external",
+            "status": "accepted",
+            "justification": sarif.line(f"{waiver.reason} ({waiver.approver}, until {waiver.expires})"),
+        }
+        for waiver in one.weighed.by
+    ]
+    for name in judged.about:
+        result = _plain(judged, name, index, kind, level, "; ".join(said))
+        yield result | {"suppressions": suppressions} if suppressions else result
 
 
-def _plain(one: Judged, index: int, kind: str, level: str, text: str) -> dict[str, Any]:
+def _plain(one: Judged, about: str, index: int, kind: str, level: str, text: str) -> dict[str, Any]:
     return {
         "ruleId": sarif.line(one.id),
         "ruleIndex": index,
         "kind": kind,
         "level": level,
-        "message": {"text": sarif.line(f"{one.about}: {one.title}: {text}", 2000)},
-        "locations": sarif.locations(one.about),
-        "partialFingerprints": {"civicopsFinding/v1": sarif.fingerprint(one.kind, one.about, one.id)},
+        "message": {"text": sarif.line(f"{about}: {one.title}: {text}", 2000)},
+        "locations": sarif.locations(about),
+        "partialFingerprints": {"civicopsFinding/v1": sarif.fingerprint(one.kind, about, one.id)},
         "properties": {
             "state": one.state,
             "severity": one.severity,

@@ -9,6 +9,7 @@ from datetime import date
 
 from civicops.assess.assessment import COLOURS
 from civicops.assess.catalogue import SEVERITIES, Severity
+from civicops.assess.finding import count, severities
 from civicops.assess.ranking import Ranked
 from civicops.assess.waived import told as waived_by
 from civicops.report.figures import State
@@ -76,14 +77,14 @@ def findings_told(told: Findings) -> FindingsTold:
     assessment, today = told.assessment, told.assessment.moment.date()
     found = [one for one in assessment.open if one.judged.state == "found"]
     unknown = [one for one in assessment.open if one.judged.state == "unknown"]
-    severities = Counter(one.judged.severity for one in found)
+    counts = severities(one.judged for one in found)
     colours = Counter(one.colour for one in assessment.hosts.values())
     return FindingsTold(
         colours={colour: colours[colour] for colour in COLOURS if colours[colour]},
-        counts={severity: severities[severity] for severity in reversed(SEVERITIES) if severities[severity]},
-        overdue=sum(one.overdue for one in found),
-        unknown=len(unknown),
-        waived=len(assessment.waived),
+        counts={severity: counts[severity] for severity in reversed(SEVERITIES) if counts[severity]},
+        overdue=count(one.judged for one in found if one.overdue),
+        unknown=count(one.judged for one in unknown),
+        waived=count(one.judged for one in assessment.waived),
         found_lines=_lines(found, today),
         unknown_lines=_lines(unknown, today),
         waived_lines=_lines(assessment.waived, today),

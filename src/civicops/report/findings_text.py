@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
 
-from civicops.assess.assessment import COLOURS
+from civicops.assess.assessment import COLOURS, HostState
 from civicops.assess.catalogue import SEVERITIES
 from civicops.assess.deadlines import Deadline
-from civicops.assess.finding import Judged
-from civicops.assess.ranking import Ranked
+from civicops.assess.finding import Judged, count, severities
+from civicops.assess.ranking import Place, Ranked
 from civicops.assess.recorded import Change
 from civicops.assess.recovery_known import listed
 from civicops.assess.waived import left_out
@@ -43,11 +43,16 @@ class Group:
     """One finding of all the hosts of which the same is to be said."""
 
     first: Ranked
-    about: list[str] = field(default_factory=list)
+    places: dict[Place, list[str]] = field(default_factory=dict)
     evidence: set[str] = field(default_factory=set)
     cves: dict[str, None] = field(default_factory=dict)
     seen: set[tuple[str, ...]] = field(default_factory=set)
     remarks: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def about(self) -> list[str]:
+        """Those first that it is most urgent for."""
+        return [name for _, names in sorted(self.places.items()) for name in sorted(names)]
 
 
 def grouped(ranked: Iterable[Ranked]) -> list[Group]:
@@ -61,7 +66,7 @@ def grouped(ranked: Iterable[Ranked]) -> list[Group]:
         group = groups.get(key)
         if group is None:
             group = groups[key] = Group(one)
-        group.about.append(judged.about)
+        group.places.setdefault(one.place, []).extend(judged.about)
         group.evidence.add(judged.evidence)
         if judged.cves not in group.seen:
             group.seen.add(judged.cves)
@@ -84,12 +89,13 @@ def lines(told: Findings, *, every: bool = False) -> Iterator[str]:
     waived = told.some(told.assessment.waived)
     limit = len(opened) + len(waived) if every or one_host else SHOWN
     today = told.assessment.moment.date()
+    host = told.assessment.hosts[next(iter(told.hosts))] if told.hosts and one_host else None
     for title, some in (("Found", found), ("Not known", unknown), ("Waived", waived)):
-        yield from _section(title, some, limit, today, inputs=one_host)
+        yield from _section(title, some, limit, today, host)
     for line in told.assessment.idle if told.hosts is None else ():
         yield f"waiver: {printable(line, 500)}"
     if every:
-        yield from _fine([one for one in told.assessment.fine if told.about(one.kind, one.about)])
+        yield from _fine(told.fine)
 
 
 def _head(told: Findings) -> Iterator[str]:
@@ -117,24 +123,25 @@ def _count(number: int, what: str) -> str:
 
 
 def _counts(opened: Sequence[Ranked]) -> str:
-    severities = Counter(one.judged.severity for one in opened if one.judged.state == "found")
-    found = ", ".join(f"{severities[one]:,} {one}" for one in reversed(SEVERITIES) if severities[one])
-    late = sum(one.overdue for one in opened if one.judged.state == "found")
-    unknown = sum(one.judged.state == "unknown" for one in opened)
+    counts = severities(one.judged for one in opened if one.judged.state == "found")
+    found = ", ".join(f"{counts[one]:,} {one}" for one in reversed(SEVERITIES) if counts[one])
+    late = count(one.judged for one in opened if one.judged.state == "found" and one.overdue)
+    unknown = count(one.judged for one in opened if one.judged.state == "unknown")
     said = [f"found: {found}" if found else "nothing found"]
     said += [f"{late:,} overdue"] if late else []
     said += [f"not known: {unknown:,}"] if unknown else []
     return "; ".join(said)
 
 
-def _section(title: str, ranked: Sequence[Ranked], limit: int, today: date, *, inputs: bool) -> Iterator[str]:
+def _section(title: str, ranked: Sequence[Ranked], limit: int, today: date, host: HostState | None) -> Iterator[str]:
+    """`host`: the one that alone was asked for; then it is told too what a place rests on."""
     groups = grouped(ranked)
     if not groups:
         return
     yield ""
     yield f"{title}:"
     for group in groups[:limit]:
-        yield from _group(group, today, inputs=inputs)
+        yield from _group(group, today, host)
     if groups[0].first.judged.state == "unknown":
         yield f"-> {printable(groups[0].first.judged.remedy, 400)}"
     rest = groups[limit:]
@@ -144,11 +151,10 @@ def _section(title: str, ranked: Sequence[Ranked], limit: int, today: date, *, i
         yield f"and {len(rest)} more, which come later: {words} (--all lists them, --host HOST tells of one host)"
 
 
-def _group(group: Group, today: date, *, inputs: bool) -> Iterator[str]:
-    judged = group.first.judged
-    names = listed(group.about, _NAMES)
-    count = len(group.about)
-    where = f"{_count(count, judged.kind)}: {names}" if count > 1 else names
+def _group(group: Group, today: date, host: HostState | None) -> Iterator[str]:
+    judged, about = group.first.judged, group.about
+    names = listed(about, _NAMES)
+    where = f"{_count(len(about), judged.kind)}: {names}" if len(about) > 1 else names
     of = f"{printable(judged.package, 80)}: " if judged.package else ""
     yield f"{judged.severity:<{_INDENT}}{of}{printable(judged.title, 200)} [{printable(judged.id, 120)}]"
     pad = " " * _INDENT
@@ -163,8 +169,8 @@ def _group(group: Group, today: date, *, inputs: bool) -> Iterator[str]:
         yield pad + printable(f"waived: {waived_by(group.first.weighed)}", 600)
     for remark in group.remarks:
         yield pad + printable(remark, 400)
-    if inputs:
-        yield pad + printable(input_words(group.first), 500)
+    if host is not None:
+        yield pad + printable(input_words(group.first, host.stakes.systems), 500)
     if judged.remedy and judged.state == "found":
         yield f"{pad}-> {printable(judged.remedy, 400)}"
 
@@ -186,9 +192,10 @@ def deadline_words(due: Deadline, today: date) -> str:
     return printable(words, 500)
 
 
-def input_words(one: Ranked) -> str:
-    """What a finding's place rests on."""
-    told, stakes = one.inputs, one.inputs.stakes
+def input_words(one: Ranked, systems: Sequence[str]) -> str:
+    """What a finding's place rests on. `systems`: those of the host that it is about."""
+    told = one.inputs
+    systems = one.judged.about if one.judged.kind == "system" else systems
     said = [f"since {one.since}"]
     if one.judged.cves:
         said.append(_EXPLOITED[told.exploited])
@@ -196,8 +203,8 @@ def input_words(one: Ranked) -> str:
             said.append("by extortionists too" if told.ransomware else "by extortionists or not: not known")
         epss = f"EPSS {told.epss.score:.3f}" if told.epss else "EPSS not known"
         said.append(epss + (f" (not known of {told.epss_unknown})" if told.epss and told.epss_unknown else ""))
-    systems = listed(stakes.systems) if stakes.systems else "no system that is known"
-    said.append(f"{systems}, criticality {stakes.criticality if stakes.criticality is not None else 'not known'}")
+    of = listed(systems) if systems else "no system that is known"
+    said.append(f"{of}, criticality {told.criticality if told.criticality is not None else 'not known'}")
     if told.priorities:
         said.append(f"weight {told.weight:.2f} by {listed(told.priorities)}")
     return "place: " + "; ".join(said)
@@ -232,6 +239,6 @@ def _fine(fine: Sequence[Judged]) -> Iterator[str]:
     yield "Fine:"
     alike: dict[tuple[str, str], list[str]] = {}
     for one in fine:
-        alike.setdefault((one.title, one.id), []).append(one.about)
+        alike.setdefault((one.title, one.id), []).extend(one.about)
     for (title, name), about in sorted(alike.items()):
         yield f"  {printable(title, 200)} [{printable(name, 120)}]: not so on {listed(about, _NAMES)}"

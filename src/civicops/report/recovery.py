@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from civicops.assess.catalogue import SEVERITIES, Severity
 from civicops.assess.facts import Facts
-from civicops.assess.finding import Effort, Judged
+from civicops.assess.finding import Effort, Judged, count, severities
 from civicops.assess.finding import State as Outcome
 from civicops.assess.recovery import RecoveryTime, judge
 from civicops.assess.recovery_known import Host, read_recovery
@@ -80,12 +79,12 @@ def recovery_told(
         return None
     town = read_recovery(ledger, inventory, facts, moment, systems=systems, groups=groups)
     told = judge(town)
-    found = Counter(one.severity for one in told if one.state == "found")
+    found = severities(one for one in told if one.state == "found")
     return RecoveryTold(
         lines=_lines([one for one in told if one.state != "fine"]),
         fine=_lines([one for one in told if one.state == "fine"]),
         counts={severity: found[severity] for severity in reversed(SEVERITIES) if found[severity]},
-        unknown=sum(one.state == "unknown" for one in told),
+        unknown=count(one for one in told if one.state == "unknown"),
         systems=[_system(one, there, moment) for one in systems if (there := town.of_system(one))],
     )
 
@@ -107,7 +106,7 @@ def _lines(told: list[Judged]) -> list[RecoveryLine]:
             one.effort,
             one.frameworks,
         )
-        lines.setdefault(key, line).about.append(one.about)
+        lines.setdefault(key, line).about.extend(one.about)
     return list(lines.values())
 
 

@@ -43,11 +43,12 @@ def estate(
     return Estate(NOW, hosts, Index(), {}, town, groups)
 
 
-def judged(name: str = "telnet", about: str = "web1", **more: Any) -> Judged:
+def judged(name: str = "telnet", *about: str, **more: Any) -> Judged:
+    """A finding; of web1, where no other hosts are named."""
     fields: dict[str, Any] = {
         "id": name,
         "title": name.replace("-", " ").capitalize(),
-        "about": about,
+        "about": about or ("web1",),
         "state": "found",
         "severity": "medium",
         "evidence": f"{name} was seen",

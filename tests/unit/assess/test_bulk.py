@@ -6,11 +6,12 @@ import copy
 import gc
 
 import pytest
-from tests.unit.assess.package_samples import MOMENT, body, row
+from tests.unit.assess.package_samples import COLUMNS, MOMENT, body, row
 from tests.unit.assess.samples import add
 
 from civicops.assess.bulk import Shared, uncollected
 from civicops.assess.estate import read_estate
+from civicops.assess.facts import Facts
 from civicops.ledger.store import Ledger
 from civicops.state import TownState
 
@@ -27,10 +28,25 @@ def test_an_estates_hosts_share_texts_and_say_what_they_said(state: TownState) -
         for name, one in told.items():
             add(ledger, copy.deepcopy(one), host=name, kind="host-facts", check=False)
         estate = read_estate(ledger, MOMENT)
-    found = {name: host.told.body for name, host in estate.hosts.items() if host.told}
-    assert found == told
-    first, second = (found[name]["packages"]["rows"][0] for name in told)
+    found = {name: host.facts for name, host in estate.hosts.items() if host.facts}
+    for name, facts in found.items():
+        assert facts.rows("packages") == Facts(told[name], "").rows("packages")
+        assert {**facts.body, "packages": None} == {**told[name], "packages": None}
+    first, second = (found[name].picked("packages", *COLUMNS)[0] for name in told)
     assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+def test_rows_that_are_shorter_than_others_are_filled_up() -> None:
+    table = {"columns": ["name", "version", "origin"], "rows": [["bash", "5"], ["vim", "9", "Debian"], []]}
+    facts = Facts(Shared().body({"packages": table}), "")
+    assert facts.picked("packages", "origin", "name", "arch") == [
+        (None, "bash", None),
+        ("Debian", "vim", None),
+        (None, None, None),
+    ]
+    assert len(facts.body["packages"]["rows"]) == 3 and facts.body["packages"]["rows"][1] == ("vim", "9", "Debian")
+    none = Facts(Shared().body({"packages": {"columns": ["name"], "rows": []}}), "")
+    assert none.picked("packages", "name") == [] and not none.has_rows("packages")
 
 
 @pytest.mark.parametrize("odd", [None, [], {}, {"packages": None}, {"packages": {"rows": [[[]], 3]}}, {"packages": []}])

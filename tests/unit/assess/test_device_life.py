@@ -111,7 +111,7 @@ def test_the_finding_tells_of_each_device(index: Index) -> None:
         for name, platform, version in (("old", "cisco_ios", "17.09.1"), ("new", "fortinet", "v7.4.7"))
     }
     estate = Estate(NOW, {}, index, found)
-    told = {one.about: judged(FINDING, one) for one in FINDING.look(estate)}
+    told = {name: one for one in judged(FINDING, FINDING.look(estate)) for name in one.about}
     assert {name: (one.state, one.severity, one.kind) for name, one in told.items()} == {
         "old": ("found", "high", "device"),
         "new": ("found", "medium", "device"),

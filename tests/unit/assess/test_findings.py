@@ -58,8 +58,8 @@ def test_hosts_without_facts_are_told_once() -> None:
     strange = host(None, "strange", asked=False)
     told = look(estate(silent, strange))
     assert [(one.id, one.about, one.state) for one in told] == [
-        ("host-not-seen", "silent", "found"),
-        ("host-not-seen", "strange", "unknown"),
+        ("host-not-seen", ("silent",), "found"),
+        ("host-not-seen", ("strange",), "unknown"),
     ]
 
 
@@ -149,7 +149,7 @@ def of_device(age: timedelta = timedelta(hours=1), **changed: Any) -> dict[str, 
     check_body("device-config", 1, body)
     there = {"sw1": device("sw1", Told(body, NOW - age), None, NOW)}
     told = look(estate(devices=there))
-    assert {(one.kind, one.about) for one in told} == {("device", "sw1")}
+    assert {(one.kind, one.about) for one in told} == {("device", ("sw1",))}
     return {one.id: (one.state, one.evidence) for one in told if one.id in NAMES}
 
 

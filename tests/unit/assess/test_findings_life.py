@@ -323,7 +323,7 @@ def test_a_warranty_by_the_towns_list(rows_: tuple[Warranty, ...], state: str, s
 
 def test_a_row_of_the_list_speaks_for_hosts_that_nobody_asks() -> None:
     there = estate(host(None, "pc1", asked=False), host(None, "pc2"), **list_of(row("pc1", until="2020-01-01")))
-    assert [(one.about, one.state) for one in told(there, "hardware-warranty")] == [("pc1", "found")]
+    assert [(one.about, one.state) for one in told(there, "hardware-warranty")] == [(("pc1",), "found")]
 
 
 def test_without_a_list_nothing_is_said_and_with_a_broken_one_that_it_is_not_known() -> None:

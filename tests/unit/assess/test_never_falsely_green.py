@@ -74,7 +74,7 @@ def assessed(change: Change | None = None, *, age: timedelta = timedelta(minutes
 
 def why(told: Assessment) -> str:
     """What is not fine of the host."""
-    return " | ".join(one.judged.evidence for one in told.open if one.judged.about == "pc")
+    return " | ".join(one.judged.evidence for one in told.open if "pc" in one.judged.about)
 
 
 @pytest.fixture(autouse=True)

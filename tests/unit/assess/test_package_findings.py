@@ -30,7 +30,7 @@ def _state(state: TownState) -> None:
 
 def said(facts: dict[str, Any], **more: Any) -> dict[str, Evidence]:
     """The evidence of one host by its id, each of which is there once."""
-    every = list(package_evidence(judged(facts, **more)))
+    every = list(package_evidence([judged(facts, **more)]))
     found = {one.id: one for one in every}
     assert len(found) == len(every)
     assert all(ID.fullmatch(one.id) and one.about == "web1" for one in every)
@@ -141,7 +141,7 @@ def test_reasons_of_the_whole_host(tmp_path: Path) -> None:
     assert list(said(body(packages=None))) == ["packages-not-assessed-packages-unread"]
     found = said(body(row("bash", "1")))
     assert set(found) == {"packages-not-assessed-feed-missing", "packages-not-assessed-release-unknown"}
-    (silent,) = package_evidence(make.match(make.estate({"web1": None}))["web1"])
+    (silent,) = package_evidence(make.match(make.estate({"web1": None})).values())
     assert (silent.id, silent.state) == ("packages-not-assessed-no-answer", "unknown")
 
 

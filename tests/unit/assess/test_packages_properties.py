@@ -138,7 +138,7 @@ def test_each_package_is_in_the_one_state_of_the_table(
         if found.counts.keys() & {"fixable", "restart", "support_ended"}
         else "soon"
     )
-    assert {"fine"} == {one.state for one in package_evidence(found)} or found.colour != "good"
+    assert {"fine"} == {one.state for one in package_evidence([found])} or found.colour != "good"
 
 
 @pytest.mark.parametrize("feed", NEEDED)
@@ -156,7 +156,7 @@ def test_without_a_needed_feed_no_host_is_green(
     found = judged(Feeds(ages, told, []), facts)
     assert found.colour in ("bad", "unknown")
     assert "clean" not in found.counts
-    assert "fine" not in {one.state for one in package_evidence(found)}
+    assert "fine" not in {one.state for one in package_evidence([found])}
     if age is not None:
         bad = {one.source: one.state for one in whole.standings if one.state != "clean"}
         assert bad == {one.source: one.state for one in found.standings if one.state != "not_assessed"}, (
@@ -207,7 +207,7 @@ def test_whatever_a_host_says_each_row_ends_in_one_state_and_is_told(
     found = judged(Feeds(dict.fromkeys(NEEDED, 1), told, []), facts)
     names = [name for one in found.standings for name in one.binaries]
     assert set(names) == {row[0] or "" for row in rows}
-    for one in package_evidence(found):
+    for one in package_evidence([found]):
         assert printable(one.text, 100_000) == one.text
         assert printable(one.remedy, 100_000) == one.remedy
     if os_id != "debian":

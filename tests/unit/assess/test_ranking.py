@@ -27,11 +27,11 @@ OPEN = facts(("::", "all"), addresses=["8.8.8.8/24"])
 
 def rank(there: Estate, findings: Iterable[Judged], *, since: int = 0) -> list[Ranked]:
     first = TODAY - timedelta(days=since)
-    return Ranking(there, lambda one: Seen(first, (first,) * len(one.cves))).rank(map(Weighed, findings))
+    return Ranking(there, lambda one: {Seen(first, (first,) * len(one.cves)): one.about}).rank(map(Weighed, findings))
 
 
 def names(ranked: Iterable[Ranked]) -> list[str]:
-    return [f"{one.judged.id} {one.judged.about}" for one in ranked]
+    return [f"{one.judged.id} {name}" for one in ranked for name in one.judged.about]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_is_due_comes_by_its_deadline_and_all_else_by_severity() -> None:
     ]
     first = ranked[0]
     assert first.overdue and first.due is not None and first.due.rule == "BOD 26-04"
-    assert first.inputs.exploited is True and first.inputs.ransomware is True and first.inputs.exposure.value is True
+    assert first.inputs.exploited is True and first.inputs.ransomware is True and first.inputs.exposed is True
     assert ranked[1].due is None and ranked[1].inputs.exploited is False
     assert ranked[-1].due is None, "what is not known has no deadline"
 
@@ -119,13 +119,13 @@ def test_systems_and_what_leaders_said(make_town: MakeTown, state: TownState) ->
         "dept_library": ["opac1", "pc1"],
     }
     there = estate("cad1", "opac1", "pc1", "free1", town=town, groups=groups)
-    ranked = rank(there, [judged(about=one) for one in ("opac1", "pc1", "free1", "cad1")])
+    ranked = rank(there, [judged("telnet", one) for one in ("opac1", "pc1", "free1", "cad1")])
     assert names(ranked) == ["telnet cad1", "telnet free1", "telnet pc1", "telnet opac1"]
-    assert ranked[1].inputs.stakes.criticality is None
+    assert ranked[1].inputs.criticality is None
     assert ranked[3].inputs.weight == 0.5 and ranked[3].inputs.priorities == ("library-can-wait",)
     assert rank(there, [judged("recovery-no-backup", "free1")])[0].inputs.weight == 1.5
     of_system = rank(there, [judged("recovery-time", "cad", kind="system")])[0]
-    assert of_system.inputs.stakes.criticality == 5
+    assert of_system.inputs.criticality == 5
 
 
 def test_cji_has_its_own_deadline_and_may_have_where_the_inventory_can_not_be_read(
@@ -170,11 +170,11 @@ def test_it_is_one_order_and_worse_never_comes_later(findings: list[Judged], ord
     assert json.dumps([one.judged.id for one in ranked])
     for one in ranked:
         if one.judged.severity != "critical" and one.judged.state == "found":
-            worse = judged(one.judged.id, one.judged.about, severity="critical", cves=one.judged.cves)
+            worse = judged(one.judged.id, *one.judged.about, severity="critical", cves=one.judged.cves)
             assert rank(there, [worse], since=since)[0].place < one.place
         more = judged(
             one.judged.id,
-            one.judged.about,
+            *one.judged.about,
             state=one.judged.state,
             severity=one.judged.severity,
             cves=(*one.judged.cves, "CVE-2026-1000"),

@@ -13,7 +13,7 @@ from tests.unit.assess.assessed import NOW, estate, judged
 
 from civicops.assess.finding import Judged
 from civicops.assess.ranking import Ranking
-from civicops.assess.recorded import NOTHING, Recorded, as_body, changes, read_recorded
+from civicops.assess.recorded import NOTHING, Recorded, as_body, changes, each, read_recorded
 from civicops.assess.waived import Weighed
 from civicops.ledger.documents import check_body
 
@@ -38,17 +38,17 @@ def record(findings: Iterable[Judged], before: Recorded = NOTHING, today: date =
     return read_recorded("run-1", "2026-11-30T12:00:00Z", body)
 
 
-def openssl(*cves: str, **more: Any) -> Judged:
-    return judged("vulnerable-openssl", cves=cves, package="openssl", **more)
+def openssl(*cves: str, about: str = "web1") -> Judged:
+    return judged("vulnerable-openssl", about, cves=cves, package="openssl")
 
 
 def test_a_finding_and_each_cve_of_it_have_a_first_day() -> None:
     first = record([openssl("CVE-2026-1001")], today=TODAY - 9 * DAY)
     second = record([openssl("CVE-2026-1001", "CVE-2026-1002")], first)
-    (row,) = second.rows.values()
+    ((_, row),) = each(second.rows)
     assert row.since == TODAY - 9 * DAY
     assert row.cves == {"CVE-2026-1001": TODAY - 9 * DAY, "CVE-2026-1002": TODAY}
-    assert second.seen(openssl("CVE-2026-1002"), TODAY + DAY) == (TODAY - 9 * DAY, (TODAY,))
+    assert second.seen(openssl("CVE-2026-1002"), TODAY + DAY) == {(TODAY - 9 * DAY, (TODAY,)): ["web1"]}
     assert second.systems == {"web1": ("cad",)}
 
 
@@ -65,12 +65,12 @@ def test_the_same_of_many_hosts_is_one_row_and_unchanged_it_is_the_same_body() -
 def test_no_deadline_begins_anew_while_nobody_could_look() -> None:
     first = record([openssl("CVE-2026-1001")], today=TODAY - 9 * DAY)
     blind = record([judged("vulnerable", state="unknown")], first, TODAY - 5 * DAY)
-    assert {key[0]: row.state for key, row in blind.rows.items()} == {
+    assert {key[0]: row.state for key, row in each(blind.rows)} == {
         "vulnerable": "unknown",
         "vulnerable-openssl": "unknown",
     }
     again = record([openssl("CVE-2026-1001")], blind)
-    assert again.seen(openssl("CVE-2026-1001"), TODAY) == (TODAY - 9 * DAY, (TODAY - 9 * DAY,))
+    assert again.seen(openssl("CVE-2026-1001"), TODAY) == {(TODAY - 9 * DAY, (TODAY - 9 * DAY,)): ["web1"]}
     gone = record([], first, TODAY - 5 * DAY)
     assert gone.rows == {}, "what was looked at and is not there any more is forgotten"
 
@@ -94,7 +94,7 @@ def test_what_is_different() -> None:
     assert different([openssl("CVE-2026-1001", "CVE-2026-1002")], [openssl("CVE-2026-1001")]) == [
         ("better", "vulnerable-openssl", "1 fewer: CVE-2026-1002")
     ]
-    assert different([judged(about="old1")], []) == [("gone", "telnet", "it is not in the inventory any more")]
+    assert different([judged("telnet", "old1")], []) == [("gone", "telnet", "it is not in the inventory any more")]
 
 
 def test_what_is_not_known_now_is_never_gone() -> None:
@@ -136,8 +136,9 @@ def test_nothing_changes_without_a_word(before: Any, now: Any) -> None:
     there = record(made(now), former)
     told = changes(former.rows, there.rows)
     assert len({one[:3] for one in told}) == len(told), "each is told once"
-    found_before = {key for key, row in former.rows.items() if row.state == "found"}
-    found_now = {key for key, row in there.rows.items() if row.state == "found"}
+    before_rows, now_rows = dict(each(former.rows)), dict(each(there.rows))
+    found_before = {key for key, row in before_rows.items() if row.state == "found"}
+    found_now = {key for key, row in now_rows.items() if row.state == "found"}
     assert {one[:3] for one in told if one.what == "new"} == {
         (key[0], key[1], key[2]) for key in found_now - found_before
     }
@@ -145,11 +146,11 @@ def test_nothing_changes_without_a_word(before: Any, now: Any) -> None:
     assert set(left) == found_before - found_now
     for (name, _, about), what in left.items():
         blind = any(
-            one.state == "unknown" and one.about == about and (name == one.id or name.startswith(one.id + "-"))
+            one.state == "unknown" and one.about == (about,) and (name == one.id or name.startswith(one.id + "-"))
             for one in made(now)
         )
         assert what == ("unseen" if blind else "gone")
     assert changes(there.rows, there.rows) == []
-    for key, row in there.rows.items():
-        if key in former.rows:
-            assert row.since == former.rows[key].since
+    for key, row in now_rows.items():
+        if key in before_rows:
+            assert row.since == before_rows[key].since

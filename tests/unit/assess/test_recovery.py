@@ -136,7 +136,7 @@ def town(told: dict[str, Any], *, age: timedelta = timedelta(hours=1), moment: d
 
 
 def states(of: Recovery) -> dict[tuple[str, str], str]:
-    return {(one.id.removeprefix("recovery-"), one.about): one.state for one in judge(of)}
+    return {(one.id.removeprefix("recovery-"), name): one.state for one in judge(of) for name in one.about}
 
 
 FINE = {
@@ -157,7 +157,7 @@ FINE = {
 def test_what_is_as_it_should_be_is_told_with_why() -> None:
     told = judge(town(bodies()))
     assert {one.state for one in told} == {"fine"}
-    assert {(one.id.removeprefix("recovery-"), one.about) for one in told} == FINE
+    assert {(one.id.removeprefix("recovery-"), name) for one in told for name in one.about} == FINE
     why = {one.id: one.evidence for one in told}
     assert why["recovery-deletable"] == (
         "its own password adds to vault and deletes nothing there, and no key opens both"
@@ -261,7 +261,8 @@ CLERK = {"name": "clerk", "uid": 1001, "power_groups": ["adm"], "password": {"st
 def test_what_is_wrong_is_found(change: Change, finding: tuple[str, str], words: str) -> None:
     told = bodies()
     change(told)
-    found = {(one.id.removeprefix("recovery-"), one.about): one for one in judge(town(told)) if one.state == "found"}
+    every = [one for one in judge(town(told)) if one.state == "found"]
+    found = {(one.id.removeprefix("recovery-"), name): one for one in every for name in one.about}
     assert words in found[finding].evidence
 
 

@@ -45,7 +45,7 @@ def waiver(subject: str = "telnet", hosts: str = "*", *, days: int = 30, line: i
     ],
 )
 def test_for_whom_it_holds(one: Waiver, about: str, waived: bool) -> None:
-    (weighed,) = Waivers([one], TODAY, GROUPS).weigh([judged(about=about)])
+    (weighed,) = Waivers([one], TODAY, GROUPS).weigh([judged("telnet", about)])
     assert weighed.waived is waived
     assert not waived or told(weighed) == f"The vendor's console. (J. Ortiz, until {one.expires})"
 
@@ -85,7 +85,7 @@ def test_one_that_is_about_nothing_is_told() -> None:
 
 def test_without_an_inventory_no_group_s_waiver_holds() -> None:
     weighing = Waivers([waiver(hosts="group:dept_police")], TODAY, None)
-    (weighed,) = weighing.weigh([judged(about="cad1")])
+    (weighed,) = weighing.weigh([judged("telnet", "cad1")])
     assert not weighed.waived
     assert weighed.remarks == (
         "the waiver for telnet on group:dept_police does not hold, as the inventory can't be read",

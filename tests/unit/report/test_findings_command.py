@@ -175,7 +175,7 @@ def test_json_has_what_the_rank_rests_on(civicops: Civicops) -> None:
     three()
     told = civicops("riverton", "--json", "--all").json
     first = told["findings"][0]
-    assert (first["id"], first["about"], first["cves"]) == ("vulnerable-openssl", "web1", [CVE])
+    assert (first["id"], first["about"], first["cves"]) == ("vulnerable-openssl", ["web1"], [CVE])
     assert first["rank"]["exploited"] is True and first["rank"]["exposed"] is False and first["rank"]["epss"] is None
     assert first["deadline"]["rule"] == "BOD 26-04" and first["overdue"]
     assert {one["name"] for one in told["feeds"]} == {"osv-debian", "kev"}
@@ -183,7 +183,7 @@ def test_json_has_what_the_rank_rests_on(civicops: Civicops) -> None:
     assert told["hosts"]["web1"]["colour"] == "bad" and told["hosts"]["cad1"]["colour"] != "good"
     assert told["hosts"]["cad1"]["missed"].startswith("unreachable")
     assert any("epss" in one for one in told["doubts"])
-    of_cad = [one for one in told["findings"] if one["about"] == "cad1"]
+    of_cad = [one for one in told["findings"] if "cad1" in one["about"]]
     assert of_cad and all(one["state"] == "unknown" or not one["cves"] for one in of_cad)
     assert told["fine"]
 

@@ -25,5 +25,5 @@ def findings() -> tuple[Finding[Estate], ...]:
 def look(estate: Estate) -> list[Judged]:
     """All that is found in a town, what is not known, and what is fine; worst first."""
     with estate.index.steady():
-        told = [judged(finding, one) for finding in findings() for one in finding.look(estate)]
+        told = [one for finding in findings() for one in judged(finding, finding.look(estate))]
     return sorted(told, key=lambda one: one.rank)

@@ -9,9 +9,9 @@ from typing import Any
 
 from civicops.assess.catalogue import Severity
 from civicops.assess.estate import Estate, Host
-from civicops.assess.facts import Facts
+from civicops.assess.facts import Facts, below
 from civicops.assess.finding import State
-from civicops.assess.host_finding import HostFinding, Said, below, cells, data
+from civicops.assess.host_finding import HostFinding, Said, cells, data
 from civicops.assess.recovery_known import brief, listed
 
 _OUTSIDE = ("all", "address")

@@ -4,7 +4,7 @@ Texas."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from civicops.assess.catalogue import Severity
@@ -28,14 +28,15 @@ class RemoteControl(HostFinding):
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
         names = {name for (name,) in facts.picked("packages", "name")}
-        units = {str(unit): active == "active" for unit, active in facts.picked("services", "unit", "active")}
+        services = facts.picked("services", "unit", "active")
+        units = {str(unit): active == "active" for unit, active in services if _is_any(str(unit))}
         listening = {str(row.get("process")) for row in cells(facts, "sockets")}
         told = False
         for product in _products():
-            running = [unit for unit in units if self._is(product, unit) and units[unit]]
+            running = [unit for unit in units if self.has(product, unit) and units[unit]]
             running += sorted(listening.intersection(product["processes"]))
             there = [f"package {name}" for name in product["packages"] if name in names]
-            there += [unit for unit in units if self._is(product, unit) and not units[unit]]
+            there += [unit for unit in units if self.has(product, unit) and not units[unit]]
             if running or there:
                 told = True
                 text = f"{product['name']}: {listed([*(f'{one} runs' for one in running), *there])}"
@@ -44,7 +45,7 @@ class RemoteControl(HostFinding):
                 yield Said("found", text, severity, id=f"{self.id}-{product['id']}", title=title)
         if told:
             return
-        if not names or not units:
+        if not names or not services:
             yield self.not_known(facts, "which programs it has is", "services" if names else "packages")
         else:
             yield Said(
@@ -52,7 +53,8 @@ class RemoteControl(HostFinding):
             )
 
     @staticmethod
-    def _is(product: dict[str, Any], unit: str) -> bool:
+    def has(product: dict[str, Any], unit: str) -> bool:
+        """Whether a service is one of a product's."""
         prefix = product.get("unit_prefix")
         return unit in product["units"] or bool(prefix and unit.startswith(prefix))
 
@@ -60,6 +62,12 @@ class RemoteControl(HostFinding):
 @cache
 def _products() -> tuple[dict[str, Any], ...]:
     return tuple(data("remote_control")["products"])
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_any(unit: str) -> bool:
+    """Most services are none of any product's, and all hosts have mostly the same ones."""
+    return any(RemoteControl.has(product, unit) for product in _products())
 
 
 FINDING = RemoteControl()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from civicops.assess.catalogue import SEVERITIES
 from civicops.assess.estate import Estate, Host
@@ -68,7 +68,7 @@ class SoftwareEndOfLife(HostFinding):
     despite = ("packages.last_used", "packages.origin")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        if not facts.picked("packages", "name"):
+        if not facts.has_rows("packages"):
             yield self.not_known(facts, "which software it has is")
             return
         others = [one for one in installed(facts) if one.own is not True]
@@ -126,10 +126,9 @@ def installed(facts: Facts) -> Iterator[Installed]:
     """The products that a host has, each cycle once, and at worst: somebody else's before one that is not known."""
     names, own_alone = own_names(facts), has_own_sources_alone(facts)
     found: dict[tuple[str, str], Installed] = {}
-    for name, told, origin in facts.picked("packages", "name", "version", "origin"):
+    packages = facts.picked("packages", "name", "version", "origin")
+    for name, told, origin in [row for row in packages if _is_any_product(row[0])]:
         package, version = str(name), str(told or "")
-        if len(package) > _LONGEST or not _any_product().fullmatch(package):
-            continue
         for product in products():
             cycle = product.cycle_of(package, version)
             if cycle is None:
@@ -156,9 +155,16 @@ def products() -> tuple[Product, ...]:
     return tuple(Product(**{**row, "packages": re.compile(row["packages"], re.ASCII)}) for row in rows)
 
 
+@lru_cache(maxsize=1 << 16)
+def _is_any_product(package: object) -> bool:
+    """Most packages are none of any product's, and all hosts have mostly the same ones."""
+    name = str(package)
+    return len(name) <= _LONGEST and _any_product().fullmatch(name) is not None
+
+
 @cache
 def _any_product() -> re.Pattern[str]:
-    """All patterns at once: most packages are none of any product's."""
+    """All patterns at once."""
     patterns = (product.packages.pattern.replace("(?P<cycle>", "(?:") for product in products())
     return re.compile("|".join(f"(?:{one})" for one in patterns), re.ASCII)
 

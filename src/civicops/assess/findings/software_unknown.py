@@ -26,9 +26,10 @@ class SoftwareUnknown(HostFinding):
         if not packages:
             yield self.not_known(facts, "which software it has is")
             return
-        owned = [(name, origin, is_own(origin, names)) for name, origin in packages]
-        others = sorted({_named(name, origin) for name, origin, own in owned if own is False})
-        unclear = sorted({str(name) for name, _, own in owned if own is None})
+        own = {origin: is_own(origin, names) for origin in {origin for _, origin in packages}}
+        strange = [one for one in packages if own[one[1]] is not True]
+        others = sorted({_named(name, origin) for name, origin in strange if own[origin] is False})
+        unclear = sorted({str(name) for name, origin in strange if own[origin] is None})
         why = facts.why_unread("packages.origin") or "the host did not tell"
         rest = f"where {len(unclear)} of {len(packages)} packages come from is not known ({brief(why)})"
         if others:
