@@ -85,11 +85,11 @@ def _judged() -> dict[str, Any]:
     return told
 
 
-def feeds(folder: Path) -> None:
+def feeds(folder: Path, issues: int = ISSUES) -> None:
     """Import feeds of a release, made up."""
     chance = random.Random(1)
     packages: dict[str, dict[str, Any]] = {f"source{number}": {} for number in range(TRACKED)}
-    for issue in range(ISSUES):
+    for issue in range(issues):
         # Most issues are of a few packages.
         source = f"source{int(TRACKED * chance.random() ** 3)}"
         state: dict[str, str] = chance.choice(_STATES)
@@ -121,10 +121,15 @@ def documents() -> Iterator[Document]:
     columns = [*sample()["packages"]["columns"][:7], "origin"]
     for number in range(HOSTS):
         chance = random.Random(number)
+        versions: dict[int, str] = {}
         rows = [
             [
                 f"lib{package}-{package % 7}",
-                f"1.{chance.choice((9, 12, 12, 12, 15))}-1+deb12u{chance.choice((1, 2, 2, 2))}",
+                # As apt installs them: all packages of a source have its version.
+                versions.setdefault(
+                    package // 2,
+                    f"1.{chance.choice((9, 12, 12, 12, 15))}-1+deb12u{chance.choice((1, 2, 2, 2))}",
+                ),
                 "amd64",
                 f"source{package // 2 * 4}",
                 None,

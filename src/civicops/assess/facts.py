@@ -92,17 +92,14 @@ class Facts:
     def picked(self, table: str, *names: str) -> list[tuple[Any, ...]]:
         """Some columns of a table, a row a tuple; None in the place of a column that is not there. Of a long table it
         costs a tenth of `rows`. Empty where the host could not read it."""
+        return list(zip(*(self.column(table, name) for name in names), strict=True))
+
+    def column(self, table: str, name: str) -> Sequence[Any]:
+        """Likewise, one column."""
         found = self.get(table)
         if not isinstance(found, dict) or not isinstance(found.get("columns"), list):
-            return []
-        columns, rows = found["columns"], found.get("rows") or ()
-        lists = {name: _column(columns, name, rows) for name in names}
-        return list(zip(*(lists[name] for name in names), strict=True))
-
-    def has_rows(self, table: str) -> bool:
-        """Whether a table was read, and has any."""
-        found = self.get(table)
-        return isinstance(found, dict) and isinstance(found.get("columns"), list) and bool(found.get("rows"))
+            return ()
+        return _column(found["columns"], name, found.get("rows") or ())
 
     def why_unread(self, *items: str) -> str | None:
         """Why something could not be read: the reason of the first `unread` item that is one of these or below it."""

@@ -18,7 +18,7 @@ def own_names(facts: Facts) -> tuple[str, ...]:
     """
     os_id, _, _ = os_of(facts)
     names = _names().get(os_id, ())
-    return names if any(is_own(origin, names) for (origin,) in facts.picked("packages", "origin")) else ()
+    return names if any(is_own(origin, names) for origin in facts.column("packages", "origin")) else ()
 
 
 def is_own(origin: object, names: tuple[str, ...]) -> bool | None:

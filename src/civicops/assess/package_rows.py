@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from civicops.assess.facts import Facts
@@ -45,6 +44,9 @@ class Rows:
         self.members: list[Member] = []
         self.of_kernels: set[int] = set()
         """The numbers of keys of which several versions are there at once: kernels, and what comes with each."""
+        self.most_versions = 0
+        """Of one source, kernels aside, on all hosts together."""
+        self._versions = Counter[str]()
         self._seen: dict[_Row, tuple[int, int]] = {}
         self._numbers: dict[Key, int] = {}
         self._kinds: dict[Any, Why] = {}
@@ -52,7 +54,7 @@ class Rows:
     def groups(self, facts: Facts) -> Groups:
         """Sources with their packages. A table without a column is one of a host that could not tell it."""
         told: Sequence[_Row] = facts.picked("packages", *_COLUMNS)
-        if None in map(itemgetter(-1), told):
+        if None in facts.column("packages", "origin"):
             told = self._vouched(told, facts)
         found: Groups = defaultdict(list)
         for key, member in self._numbered(told):
@@ -86,6 +88,9 @@ class Rows:
         number = self._numbers.setdefault(key, len(self.keys))
         if number == len(self.keys):
             self.keys.append(key)
+            if role not in (KEPT, IMAGE):
+                self._versions[source] += 1
+                self.most_versions = max(self.most_versions, self._versions[source])
         if role in (KEPT, IMAGE):
             self.of_kernels.add(number)
         self.members.append((name, version))

@@ -7,6 +7,7 @@ that of docs/assess-packages.md.
 from __future__ import annotations
 
 from collections import Counter
+from typing import cast
 
 from civicops.assess.bulk import uncollected
 from civicops.assess.estate import Estate, Host
@@ -139,15 +140,17 @@ class _Matcher:
         kept = self._kept.setdefault((rows, doubt), {})
         asked = list(map(tuple, groups.values()))
         found = list(map(kept.get, asked))
-        for at, number in enumerate(groups) if None in found else ():
+        for at, number in enumerate(groups) if not all(found) else ():
             if found[at] is None:
                 members = [rows.members[member] for member in asked[at]]
                 found[at] = kept[asked[at]] = standings.of(rows.keys[number], members, (), doubt)
-        return [one for one in found if one is not None]
+        return cast("list[Standing]", found)
 
 
 def _beyond(rows: Rows, groups: Groups) -> list[Standing]:
     """Takes out the versions of a source that no host would have: each could have thousands of issues."""
+    if rows.most_versions <= VERSIONS:
+        return []
     counts = Counter(rows.keys[number].source for number in groups)
     if max(counts.values(), default=0) <= VERSIONS:
         return []

@@ -27,7 +27,8 @@ class RemoteControl(HostFinding):
     despite = ("packages.last_used", "packages.origin")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        names = {name for (name,) in facts.picked("packages", "name")}
+        names = facts.column("packages", "name")
+        known = _packages().intersection(names)
         services = facts.picked("services", "unit", "active")
         units = {str(unit): active == "active" for unit, active in services if _is_any(str(unit))}
         listening = {str(row.get("process")) for row in cells(facts, "sockets")}
@@ -35,7 +36,7 @@ class RemoteControl(HostFinding):
         for product in _products():
             running = [unit for unit in units if self.has(product, unit) and units[unit]]
             running += sorted(listening.intersection(product["processes"]))
-            there = [f"package {name}" for name in product["packages"] if name in names]
+            there = [f"package {name}" for name in product["packages"] if name in known]
             there += [unit for unit in units if self.has(product, unit) and not units[unit]]
             if running or there:
                 told = True
@@ -62,6 +63,11 @@ class RemoteControl(HostFinding):
 @cache
 def _products() -> tuple[dict[str, Any], ...]:
     return tuple(data("remote_control")["products"])
+
+
+@cache
+def _packages() -> frozenset[str]:
+    return frozenset(name for product in _products() for name in product["packages"])
 
 
 @lru_cache(maxsize=1 << 14)

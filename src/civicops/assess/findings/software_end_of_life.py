@@ -68,7 +68,7 @@ class SoftwareEndOfLife(HostFinding):
     despite = ("packages.last_used", "packages.origin")
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        if not facts.has_rows("packages"):
+        if not facts.column("packages", "name"):
             yield self.not_known(facts, "which software it has is")
             return
         others = [one for one in installed(facts) if one.own is not True]
@@ -124,10 +124,13 @@ def _ends(end: End, stage: str) -> str:
 
 def installed(facts: Facts) -> Iterator[Installed]:
     """The products that a host has, each cycle once, and at worst: somebody else's before one that is not known."""
+    if not any(map(_is_any_product, facts.column("packages", "name"))):
+        return
     names, own_alone = own_names(facts), has_own_sources_alone(facts)
     found: dict[tuple[str, str], Installed] = {}
-    packages = facts.picked("packages", "name", "version", "origin")
-    for name, told, origin in [row for row in packages if _is_any_product(row[0])]:
+    for name, told, origin in facts.picked("packages", "name", "version", "origin"):
+        if not _is_any_product(name):
+            continue
         package, version = str(name), str(told or "")
         for product in products():
             cycle = product.cycle_of(package, version)

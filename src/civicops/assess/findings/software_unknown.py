@@ -22,23 +22,24 @@ class SoftwareUnknown(HostFinding):
     despite = ("packages.last_used",)
 
     def of(self, host: Host, facts: Facts, estate: Estate) -> Iterator[Said]:
-        packages, names = facts.picked("packages", "name", "origin"), own_names(facts)
-        if not packages:
+        origins, names = facts.column("packages", "origin"), own_names(facts)
+        if not origins:
             yield self.not_known(facts, "which software it has is")
             return
-        own = {origin: is_own(origin, names) for origin in {origin for _, origin in packages}}
-        strange = [one for one in packages if own[one[1]] is not True]
+        own = {origin: is_own(origin, names) for origin in set(origins)}
+        all_own = all(value is True for value in own.values())
+        strange = [] if all_own else facts.picked("packages", "name", "origin")
         others = sorted({_named(name, origin) for name, origin in strange if own[origin] is False})
         unclear = sorted({str(name) for name, origin in strange if own[origin] is None})
         why = facts.why_unread("packages.origin") or "the host did not tell"
-        rest = f"where {len(unclear)} of {len(packages)} packages come from is not known ({brief(why)})"
+        rest = f"where {len(unclear)} of {len(origins)} packages come from is not known ({brief(why)})"
         if others:
             more = f"; {rest}" if unclear else ""
             yield Said("found", f"{len(others)} packages: {listed(others)}{more}")
         elif unclear:
             yield Said("unknown", f"{rest}: {listed(unclear, 3)}")
         else:
-            yield Said("fine", f"all of {len(packages)} packages are the distribution's")
+            yield Said("fine", f"all of {len(origins)} packages are the distribution's")
 
 
 def _named(name: object, origin: object) -> str:
