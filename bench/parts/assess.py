@@ -145,7 +145,7 @@ def documents() -> Iterator[Document]:
         running = {"running": f"6.1.0-{chance.choice((41, 45))}-amd64", "build": "", "installed": None}
         identity = sample()["identity"] | {"kernel": running | {"newest_installed": None}, "virtualization": _VM}
         more = {"packages": packages, "identity": identity, "host_time": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"}
-        yield _document(name, sample() | more)
+        yield document("host-facts", name, sample() | more)
 
 
 def _kernel(release: str, chance: random.Random) -> list[Any]:
@@ -153,11 +153,12 @@ def _kernel(release: str, chance: random.Random) -> list[Any]:
     return [f"linux-image-6.1.0-{release}", version, "amd64", "linux-signed-amd64", f"{version}+b", None, None, _ORIGIN]
 
 
-def _document(host: str, body: dict[str, Any]) -> Document:
+def document(kind: str, host: str, body: dict[str, Any]) -> Document:
+    """What a checkup has brought; of no host, where it is the controller's own."""
     return Document(
-        kind="host-facts",
+        kind=kind,
         version=1,
-        id=f"document of {host}",
+        id=f"{kind} of {host}",
         town=TOWN,
         host=host,
         target=None,

@@ -16,13 +16,12 @@ from tests.hosts.controller import BIN
 
 from bench.answers import TOWN
 from bench.meter import wall_of
-from bench.parts.assess import HOSTS, ISSUES, NOW, PACKAGES, documents, feeds
+from bench.parts.assess import HOSTS, ISSUES, NOW, PACKAGES, document, documents, feeds
 from bench.result import Options, Section, Table, Target
 from civicops.assess.assessment import assess
 from civicops.assess.finding import RECORD
 from civicops.assess.recorded import NOTHING, as_body
 from civicops.feeds.store import Index
-from civicops.ledger.documents import Document
 from civicops.ledger.store import Ledger
 from civicops.state import TownState
 from civicops.town import Town, load_town
@@ -151,18 +150,4 @@ def _record(town: Town) -> None:
     with Ledger(TOWN, state=TownState(TOWN)) as ledger:
         found = assess(ledger, NOW, town, groups | {"all": _NAMES}, Index())
         body = as_body(found.ranked, NOTHING, NOW.date(), feeds=found.feeds.values(), systems=found.systems)
-        document = Document(
-            kind=RECORD,
-            version=1,
-            id="record",
-            town=TOWN,
-            host="",
-            target=None,
-            run="day",
-            job="checkup",
-            check=False,
-            attempt=1,
-            collected_at=f"{NOW:%Y-%m-%dT%H:%M:%S.%fZ}",
-            body=body,
-        )
-        ledger.append([document])
+        ledger.append([document(RECORD, "", body)])
