@@ -27,6 +27,7 @@ import gc
 import os
 import re
 import time
+from contextlib import suppress
 from datetime import UTC
 from importlib import import_module
 from pathlib import Path
@@ -103,11 +104,19 @@ class CallbackModule(CallbackBase):
         self._outcomes |= {host.get_name(): "not_asked" for host in everybody if host.get_name() not in self._outcomes}
         first = not self._asked
         if first:
-            known.note(inventory.get_groups_dict(), play.get_variable_manager().extra_vars)
+            groups = inventory.get_groups_dict()
+            known.note(groups, play.get_variable_manager().extra_vars)
+            self._note(groups)
         self._asked.update(host.get_name() for host in inventory.get_hosts(play.hosts))
         if first and self._origin is not None:
             # Written anew when the playbook ends: if it never does, this tells who was left without an answer.
             self._write("run", "", self._summary(dict.fromkeys(self._asked, "no_answer"), ended_at=None))
+
+    def _note(self, groups: dict[str, list[str]]) -> None:
+        """For those who report on this run; without it they read the inventory again."""
+        if self._origin is not None:
+            with suppress(OSError):
+                package.groups.note_groups(package.state.TownState(self._origin.town), self._origin.run, groups)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         known.begins(str(host.get_name()))

@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 __all__ = [
+    "groups",
     "missing",
     "origin",
     "require",
@@ -25,6 +26,7 @@ __all__ = [
 try:
     from civicops import state, text
     from civicops.ledger import spool
+    from civicops.runs import groups
     from civicops.town import waivers
 except ImportError as error:
     IMPORT_ERROR: ImportError | None = error

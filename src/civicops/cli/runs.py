@@ -89,7 +89,7 @@ def checkup(
         quiet=as_json,
     )
     if result.exit_status in (ExitStatus.DONE, ExitStatus.HOSTS_FAILED):
-        written = write_report(loaded.id, loaded.name, state, output, wanted=loaded)
+        written = write_report(loaded.id, loaded.name, state, output, wanted=loaded, run=result.run)
         if as_json:
             typer.echo(json.dumps(_as_json(result) | {"report": str(written.path), "summary": written.summary}))
         else:

@@ -15,7 +15,7 @@ from civicops.report.night_collect import collect_night, newest_run, with_chance
 from civicops.report.night_plain import REMARKS
 from civicops.report.night_words import Clock, Words, words_of
 from civicops.report.pages import environment, write_whole
-from civicops.runs.inventory import InventoryError, read_groups
+from civicops.runs.inventory import InventoryError, groups_of_run
 from civicops.runs.tell import tell_report
 from civicops.state import StateError, TownState
 from civicops.text import printable
@@ -122,13 +122,13 @@ def _plain(host: NightHost) -> dict[str, Any]:
 
 
 def read_night(town: Town, state: TownState, run: str) -> Night:
-    """A night with the groups of the town's inventory, where that can be read."""
+    """A night with the groups as they were when it began, else as the inventory has them, where that can be read."""
     groups: Mapping[str, Collection[str]] | None
     with Ledger(town.id, state=state) as ledger:
         run = newest_run(ledger) if run == LAST else run
         collect_night(ledger, town, run)  # an unknown run is told before a process is started
         try:
-            groups = read_groups(town, state)
+            groups = groups_of_run(town, state, run)
         except InventoryError:
             groups = None
         night = collect_night(ledger, town, run, groups=groups)

@@ -19,7 +19,7 @@ from civicops.report.devices import Devices
 from civicops.report.findings import Findings
 from civicops.report.findings_page import SHOWN, FindingsTold, findings_told
 from civicops.report.pages import environment, write_whole
-from civicops.runs.inventory import InventoryError, read_groups
+from civicops.runs.inventory import InventoryError, groups_of_run, read_groups
 from civicops.state import StateError, TownState
 from civicops.text import printable
 from civicops.town import Town, TownFileError
@@ -38,13 +38,20 @@ class Written:
 
 
 def write_report(
-    town: str, name: str, state: TownState, directory: Path | None = None, *, wanted: Town | None = None
+    town: str,
+    name: str,
+    state: TownState,
+    directory: Path | None = None,
+    *,
+    wanted: Town | None = None,
+    run: str | None = None,
 ) -> Written:
-    """Write the town's report from its ledger. `wanted` is the town's file, which says what recovery it wants.
+    """Write the town's report from its ledger. `wanted` is the town's file, which says what recovery it wants; `run`
+    is the run that has just ended, whose inventory need not be read again.
 
     :raises StateError: the directory can't be written to.
     """
-    report = _collected(town, name, state, wanted)
+    report = _collected(town, name, state, wanted, run)
     folder = directory.absolute() if directory else state.directory("reports")
     path = folder / f"{town}-{report.made_at:%Y-%m-%dT%H%M%SZ}.html"
     write_whole(path, render(report))
@@ -64,11 +71,11 @@ def check_directory(directory: Path) -> None:
         raise StateError(f"{directory}: can't be written to by this user; choose another --output")
 
 
-def _collected(town: str, name: str, state: TownState, wanted: Town | None) -> TownReport:
+def _collected(town: str, name: str, state: TownState, wanted: Town | None, run: str | None = None) -> TownReport:
     moment, groups = datetime.now(UTC), None
     if wanted is not None:
         with suppress(InventoryError):
-            groups = read_groups(wanted, state)
+            groups = read_groups(wanted, state) if run is None else groups_of_run(wanted, state, run)
     with Ledger(town, state=state) as ledger:
         report = collect(ledger, name, moment, systems=wanted.systems if wanted else (), groups=groups, state=state)
         return report if wanted is None else replace(report, findings=_findings(ledger, wanted, groups, moment))

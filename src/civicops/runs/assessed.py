@@ -11,7 +11,7 @@ from civicops.jobs import JOBS
 from civicops.ledger.documents import Document, DocumentError, check_body
 from civicops.ledger.spool import now
 from civicops.ledger.store import Ledger
-from civicops.runs.inventory import InventoryError, read_groups
+from civicops.runs.inventory import InventoryError, groups_of_run
 from civicops.runs.journal import read_run
 from civicops.state import TownState
 from civicops.town import Town, TownFileError
@@ -50,7 +50,7 @@ def _record(ledger: Ledger, town: Town, state: TownState, run: str, job: str) ->
     groups = None
     waivers: tuple[Waiver, ...] = ()
     try:
-        groups = read_groups(town, state)
+        groups = groups_of_run(town, state, run)
     except InventoryError as error:
         problems.append(str(error))
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from civicops.runs.environment import run_environment
+from civicops.runs.groups import noted_groups
 from civicops.state import TownState
 from civicops.text import printable
 from civicops.town import Town
@@ -47,6 +48,15 @@ def read_groups(town: Town, state: TownState) -> dict[str, list[str]]:
         said = " / ".join(line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip())
         raise InventoryError(f"{inventory}: the inventory can't be read: {printable(said, 600)}")
     return _expanded(listed)
+
+
+def groups_of_run(town: Town, state: TownState, run: str) -> dict[str, list[str]]:
+    """The groups as they were when a run of `civicops` began; read anew where it has noted none.
+
+    :raises InventoryError: Ansible can't read the inventory.
+    """
+    noted = noted_groups(state, run)
+    return read_groups(town, state) if noted is None else noted
 
 
 def _expanded(listed: dict[str, Any]) -> dict[str, list[str]]:

@@ -111,7 +111,7 @@ def civicops(
     del town, state
     monkeypatch.setenv("CIVICOPS_INVENTORIES", str(tmp_path / "inventories"))
     monkeypatch.setattr("civicops.report.findings.read_groups", lambda *_: GROUPS)
-    monkeypatch.setattr("civicops.runs.assessed.read_groups", lambda *_: GROUPS)
+    monkeypatch.setattr("civicops.runs.assessed.groups_of_run", lambda *_: GROUPS)
     monkeypatch.setattr("civicops.runs.inventory.read_groups", lambda *_: GROUPS)
 
     def command(*arguments: str) -> Told:

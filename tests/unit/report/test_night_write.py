@@ -79,7 +79,7 @@ def test_without_an_inventory_the_page_does_without_departments(
         raise InventoryError("hosts.yml: broken")
 
     kept(state)
-    monkeypatch.setattr(night_write, "read_groups", broken)
+    monkeypatch.setattr(night_write, "groups_of_run", broken)
     page = write_night(town, state, "last").paths[0].read_text()
     assert "nothing is told by department or system" in page
     assert "55 of 60" in page and "Police, with dispatch" not in page
