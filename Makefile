@@ -85,8 +85,9 @@ campaign: $(VENV)/.dev $(VENV)/.collection  ## the long fault and property runs,
 bench: $(VENV)/.dev $(VENV)/.collection  ## cost per host, against the usual Ansible way in the same run
 	$(BIN)/python -m bench
 
-docs: $(VENV)/.dev $(VENV)/.collection  ## regenerate what is generated: JSON Schema of the town file, changelog
+docs: $(VENV)/.dev $(VENV)/.collection  ## regenerate what is generated: JSON Schema of the town file, the catalogue of controls as JSON
 	$(BIN)/python -m civicops.town.schema > docs/town.schema.json
+	$(BIN)/python -m civicops.assess.catalogue_json > roles/baseline/files/catalogue.json
 
 lock: $(VENV)/.dev  ## resolve the dependencies anew into the two lock files
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

@@ -14,6 +14,7 @@ from ansible_collections.civicops.town.plugins.plugin_utils.twin import Document
 class ActionModule(DocumentAction):
     kind = "backup-status"
     version = 1
+    main = "_backup.main"
 
     def summary(self, body: dict[str, Any]) -> dict[str, Any]:
         alarms = body.get("alarms")

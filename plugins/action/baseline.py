@@ -13,4 +13,4 @@ catalogue.shipped()
 
 
 class ActionModule(EnforceAction):
-    pass
+    main = "_baseline.main"

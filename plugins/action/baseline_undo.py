@@ -9,4 +9,4 @@ from ansible_collections.civicops.town.plugins.plugin_utils.baseline_action impo
 
 
 class ActionModule(UndoAction):
-    pass
+    main = "_baseline.undo_main"

@@ -11,3 +11,4 @@ from ansible_collections.civicops.town.plugins.plugin_utils.twin import Document
 class ActionModule(DocumentAction):
     kind = "host-facts"
     version = 1
+    main = "_host_info.main"

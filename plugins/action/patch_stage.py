@@ -9,4 +9,4 @@ from ansible_collections.civicops.town.plugins.plugin_utils.patch_actions import
 
 
 class ActionModule(UpdatesAction):
-    pass
+    main = "_patch.main_stage"

@@ -22,4 +22,7 @@ options:
         answer.
     type: bool
     default: false
+  code:
+    description: Set by the action of the same name, for modules whose code it sends along.
+    type: str
 """

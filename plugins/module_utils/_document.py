@@ -16,7 +16,7 @@ def document_spec() -> Dict[str, Any]:
 
 def demand_twin(module: Any) -> None:
     """End a module that Ansible runs without its action: nobody would keep its answer, nor has looked at its ticket."""
-    if not module.params["twin"]:
+    if not module.params["twin"] or module.params.get("code", "") is None:
         module.fail_json(
             msg="nothing is done: Ansible has run this module without the action of the same name, which keeps what it "
             "answers; install the collection anew: ansible-galaxy collection install --force civicops.town"

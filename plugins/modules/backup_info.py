@@ -77,10 +77,8 @@ document:
       elements: dict
 """
 
-import json
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._backup.standing import standing
+from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
 from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
 
 
@@ -97,12 +95,12 @@ def main() -> None:
                 },
             },
             **document_spec(),
+            **carried_spec(),
         },
         supports_check_mode=True,
     )
     demand_twin(module)
-    body = standing(module.params["town"], module.params["escrow"])
-    module.exit_json(changed=False, document=json.dumps(body, separators=(",", ":")))
+    run(module, "_backup.main")
 
 
 if __name__ == "__main__":

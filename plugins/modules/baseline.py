@@ -136,14 +136,10 @@ document:
 """
 
 import gc
-import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._baseline.work import Care, audit, enforce
+from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
 from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
-from ansible_collections.civicops.town.plugins.module_utils._host_work.place import WorkError
-from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError, seconds
-from ansible_collections.civicops.town.plugins.module_utils._patch.probes import probe_spec, requested
 
 
 def main() -> None:
@@ -160,28 +156,19 @@ def main() -> None:
             "skip": {"type": "list", "elements": "str", "default": []},
             "own": {"type": "list", "elements": "dict", "default": []},
             "risk": {"type": "str", "choices": ["none", "low", "high"], "default": "high"},
-            **probe_spec("30s"),
+            "probes": {"type": "list", "elements": "dict", "default": []},
+            "probe_grace": {"type": "str", "default": "30s"},
             "rollback": {"type": "str", "choices": ["automatic", "never"], "default": "automatic"},
             "gate": {"type": "dict"},
-            "controls": {"type": "str"},
+            "controls": {"type": "str", "no_log": True},  # as carried_spec
             "run": {"type": "str"},
             **document_spec(),
+            **carried_spec(),
         },
         supports_check_mode=True,
     )
     demand_twin(module)
-    params = module.params
-    try:
-        rows = json.loads(params["controls"] or "null")
-        grace = seconds("probe_grace", params["probe_grace"])
-        care = Care(requested(params["probes"]), grace, params["rollback"] == "automatic")
-        done = audit(rows) if module.check_mode else enforce(rows, params["run"] or "", care)
-    except (WorkError, OptionError, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    shown = {"diff": done.diffs} if module._diff else {}
-    document = json.dumps(done.body, separators=(",", ":"))
-    # The list of controls is not sent home again.
-    module.exit_json(changed=done.changed, document=document, invocation={}, **shown)
+    run(module, "_baseline.main")
 
 
 if __name__ == "__main__":

@@ -64,12 +64,9 @@ document:
       type: dict
 """
 
-import json
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._baseline.work import way_back
+from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
 from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
-from ansible_collections.civicops.town.plugins.module_utils._host_work.place import WorkError
 
 
 def main() -> None:
@@ -78,15 +75,12 @@ def main() -> None:
             "of": {"type": "str", "required": True},
             "gate": {"type": "dict"},
             **document_spec(),
+            **carried_spec(),
         },
         supports_check_mode=True,
     )
     demand_twin(module)
-    try:
-        done = way_back(module.params["of"], module.check_mode)
-    except (WorkError, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=done.changed, document=json.dumps(done.body, separators=(",", ":")))
+    run(module, "_baseline.undo_main")
 
 
 if __name__ == "__main__":

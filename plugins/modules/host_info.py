@@ -172,12 +172,10 @@ document:
 """
 
 import gc
-import json
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
 from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
-from ansible_collections.civicops.town.plugins.module_utils._host_info.collect import collect
-from ansible_collections.civicops.town.plugins.module_utils._host_info.context import Context
 
 
 def main() -> None:
@@ -188,18 +186,12 @@ def main() -> None:
             "packages": {"type": "bool", "default": True},
             "updates": {"type": "bool", "default": True},
             **document_spec(),
+            **carried_spec(),
         },
         supports_check_mode=True,
     )
     demand_twin(module)
-    ctx = Context(
-        private_folder=module.tmpdir if module.params["updates"] else None,
-        want_packages=module.params["packages"],
-        want_updates=module.params["updates"],
-    )
-    # As text, which the action of the same name reads: Ansible's own walks over some thousand values, here and on the
-    # controller, would cost more than finding them out.
-    module.exit_json(changed=False, document=json.dumps(collect(ctx), separators=(",", ":")))
+    run(module, "_host_info.main")
 
 
 if __name__ == "__main__":

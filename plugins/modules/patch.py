@@ -132,56 +132,13 @@ document:
       type: str
 """
 
-import json
-from dataclasses import replace
-from typing import Any, Dict
-
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._carried import run
 from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin
-from ansible_collections.civicops.town.plugins.module_utils._host_work.place import Place, WorkError
-from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit
-from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
-from ansible_collections.civicops.town.plugins.module_utils._patch import services
-from ansible_collections.civicops.town.plugins.module_utils._patch.chain import Chain, cut_off
-from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError
-from ansible_collections.civicops.town.plugins.module_utils._patch.manager import ManagerError
-from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
-    limits_of,
-    policy_of,
-    selection_spec,
-    work_of,
-    work_spec,
-)
-from ansible_collections.civicops.town.plugins.module_utils._patch.survey import survey
-
-_ASKED = ("backup_first", "backup_stamp", "reboot", "rollback", "without_rollback")
-
-
-def first(params: Dict[str, Any], place: Place, check: bool) -> Dict[str, Any]:
-    """What is to be done here, or why nothing is; raises ManagerError, OptionError."""
-    limits = limits_of(params)
-    if params["backup_first"]:
-        limits = replace(limits, backup_max_age=None)  # it will be fresh
-    if cut_off(place):
-        limits = replace(limits, repair=True)  # what our own work has left by halves is put right unasked
-    found = survey(params["manager"], policy_of(params), limits, params["controller_time"])
-    told: Dict[str, Any] = {"manager": found.manager.name, "held": found.plan.holds[:5000]}
-    if found.blockers:
-        reason = "; ".join(f"{one.code}: {one.text}" for one in found.blockers)
-        blockers = [one.values() for one in found.blockers[:100]]
-        return {**told, "outcome": "blocked", "reason": reason, "blockers": blockers}
-    wanted, dummy = services.wanted(found.manager.reboot_reasons())
-    told["changes"] = found.changes()
-    broken = limits.repair and found.manager.audit()
-    if not found.plan.install and not broken and not (wanted and params["reboot"] == "when_wanted"):
-        return {**told, "outcome": "done", "reason": "nothing was to be done"}
-    if check:
-        return {**told, "outcome": "planned", "reason": "check mode: it would be started"}
-    return {"request": {**found.request(), "repair": limits.repair}}
+from ansible_collections.civicops.town.plugins.module_utils._patch.specs import selection_spec, work_spec
 
 
 def main() -> None:
-    began = boottime()
     module = AnsibleModule(
         argument_spec={
             **selection_spec(),
@@ -193,15 +150,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     demand_twin(module)
-    params = module.params
-    try:
-        request = {name: params[name] for name in _ASKED}
-        place = Place.of_this_user()
-        chain = Chain(Permit.read(params["gate"], began), {"stage": "install", **request, **work_of(params)}, place)
-        told = chain.step(lambda: first(params, place, module.check_mode), dry=module.check_mode)
-    except (WorkError, ManagerError, OptionError, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, document=json.dumps(told, separators=(",", ":")))
+    run(module, "_patch.main_install")
 
 
 if __name__ == "__main__":

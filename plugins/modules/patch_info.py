@@ -78,32 +78,16 @@ document:
       type: dict
 """
 
-import json
-import time
-
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._carried import run
 from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin
-from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError
-from ansible_collections.civicops.town.plugins.module_utils._patch.manager import ManagerError
-from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
-    limits_of,
-    policy_of,
-    selection_spec,
-)
-from ansible_collections.civicops.town.plugins.module_utils._patch.survey import document, survey
+from ansible_collections.civicops.town.plugins.module_utils._patch.specs import selection_spec
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=selection_spec(), supports_check_mode=True)
     demand_twin(module)
-    params, began = module.params, time.monotonic()
-    try:
-        policy = policy_of(params)
-        found = survey(params["manager"], policy, limits_of(params), params["controller_time"])
-        body = document(found, policy, params["without_rollback"], began)
-    except (ManagerError, OptionError, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, document=json.dumps(body, separators=(",", ":")))
+    run(module, "_patch.main_look")
 
 
 if __name__ == "__main__":

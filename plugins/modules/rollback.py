@@ -105,79 +105,25 @@ document:
       type: str
 """
 
-import json
-import re
-from typing import Any, Dict
-
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
 from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
-from ansible_collections.civicops.town.plugins.module_utils._host_work.place import Place, WorkError
-from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit
-from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
-from ansible_collections.civicops.town.plugins.module_utils._patch.chain import Chain, patched_runs, way_back
-from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError
-from ansible_collections.civicops.town.plugins.module_utils._patch.manager import ManagerError
-from ansible_collections.civicops.town.plugins.module_utils._patch.managers import manager_of
-from ansible_collections.civicops.town.plugins.module_utils._patch.options import work_of, work_spec
-
-RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-
-def first(params: Dict[str, Any], place: Place, check: bool) -> Dict[str, Any]:
-    """What is to be taken back here, or why nothing is; raises ManagerError, WorkError."""
-    manager = manager_of(params["manager"])
-    runs = patched_runs(place)
-    nothing = {"columns": ["name", "arch", "before", "after"], "rows": []}
-    if params["of"] and params["of"] not in runs:
-        told = f"{params['of']} has installed nothing here, or was taken back before"
-        return {
-            "outcome": "done",
-            "reason": told,
-            "manager": manager.name,
-            "of_run": params["of"],
-            "changes": nothing,
-        }
-    if not runs:
-        told = "no run has installed anything here that was not taken back"
-        return {"outcome": "done", "reason": told, "manager": manager.name, "changes": nothing}
-    of_run = params["of"] or runs[0]
-    folder = place.of(of_run, "patch", make=False)
-    if check:
-        changes = way_back(manager, folder)
-        reason = "check mode: it would be started"
-        return {
-            "outcome": "planned",
-            "reason": reason,
-            "manager": manager.name,
-            "of_run": of_run,
-            "changes": changes,
-        }
-    return {"request": {"manager": manager.name, "of": folder, "of_run": of_run, "held": []}}
+from ansible_collections.civicops.town.plugins.module_utils._patch.specs import work_spec
 
 
 def main() -> None:
-    began = boottime()
     module = AnsibleModule(
         argument_spec={
             **work_spec(),
             "manager": {"type": "str", "choices": ["auto", "apt", "dnf"], "default": "auto"},
             "of": {"type": "str"},
             **document_spec(),
+            **carried_spec(),
         },
         supports_check_mode=True,
     )
     demand_twin(module)
-    params = module.params
-    if params["of"] and not RUN.fullmatch(params["of"]):
-        module.fail_json(msg=f"of is no run: {params['of'][:80]!r}")
-    try:
-        place = Place.of_this_user()
-        request = {"stage": "rollback", "reboot": "when_wanted", "rollback": "never", "repair": False}
-        chain = Chain(Permit.read(params["gate"], began), {**request, **work_of(params)}, place)
-        told = chain.step(lambda: first(params, place, module.check_mode), dry=module.check_mode)
-    except (WorkError, ManagerError, OptionError, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, document=json.dumps(told, separators=(",", ":")))
+    run(module, "_patch.main_rollback")
 
 
 if __name__ == "__main__":

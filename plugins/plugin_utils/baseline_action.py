@@ -21,7 +21,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.civicops.town.plugins.plugin_utils import catalogue, known, package, ticket
+from ansible_collections.civicops.town.plugins.plugin_utils import carried, catalogue, known, package, ticket
 from ansible_collections.civicops.town.plugins.plugin_utils.twin import DocumentAction
 
 LOGIN_SECONDS = 45.0
@@ -176,7 +176,7 @@ class EnforceAction(BaselineAction):
         )
         chosen = _with_own(chosen, args.get("own") or [])
         self._waivers, self._expired = self._waived([str(one["id"]) for one in chosen])
-        more = {"controls": catalogue.rows(chosen, self._waivers)}
+        more = {"controls": carried.packed(catalogue.rows(chosen, self._waivers))}
         return more if self._task.check_mode else more | {"run": self._run_name}
 
     def _waived(self, controls: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -19,7 +19,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.civicops.town.plugins.plugin_utils import known, package
+from ansible_collections.civicops.town.plugins.plugin_utils import carried, known, package
 
 # The longest host name that the ledger takes.
 _NAME_LIMIT = 255
@@ -30,10 +30,17 @@ class DocumentAction(ActionBase):
 
     kind: str
     version: int
+    main: str = ""
+    """Where the module goes on, a name below C(plugins/module_utils): that code is sent along, see C(carried.py)."""
 
     TRANSFERS_FILES = False
     _supports_async = False
     _supports_check_mode = True
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.main:
+            carried.code_of(cls.main)  # in the main process, before any worker is forked
 
     def summary(self, body: dict[str, Any]) -> dict[str, Any]:
         """A few values for the task's result. The body is a host's word: check types, pass text through `text`."""
@@ -100,6 +107,8 @@ class DocumentAction(ActionBase):
     def _ask(self, task_vars: dict[str, Any], arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module with the task's arguments, or with others. It does nothing for anybody else than its twin."""
         given = dict(self._task.args) if arguments is None else arguments
+        if self.main:
+            given = given | {"code": carried.code_of(self.main)}
         try:
             with _uncollected():
                 return self._execute_module(module_args=given | {"twin": True}, task_vars=task_vars)

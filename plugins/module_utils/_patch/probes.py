@@ -100,14 +100,6 @@ def _named(kind: str, options: Dict[str, Any]) -> str:
     return " ".join([kind, *map(str, words)])[:200]
 
 
-def probe_spec(grace: str) -> Dict[str, Any]:
-    """The options of modules that look whether a host is well; C(grace) is how long probes may stay red by default."""
-    return {
-        "probes": {"type": "list", "elements": "dict", "default": []},
-        "probe_grace": {"type": "str", "default": grace},
-    }
-
-
 def requested(given: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """The probes of a module's option, as C(Probe.read) takes them; raises OptionError."""
     found = []

@@ -7,6 +7,7 @@ its id alone.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -83,16 +84,28 @@ def catalogue() -> Catalogue:
 
 def read(place: Path) -> Catalogue:
     """The catalogue in a directory of files, one a subject."""
+    files = [path.read_bytes() for path in sorted(place.glob("*.yml"))]
     controls: dict[str, Control] = {}
-    digest = hashlib.sha256()
     unverified: set[str] = set()
-    for path in sorted(place.glob("*.yml")):
-        raw = path.read_bytes()
-        digest.update(raw)
-        subject = _LOADER(raw).get_single_data()
+    for subject in _as_json(place.parent, files) or map(from_yaml, files):
         unverified |= set(subject.get("unverified", ()))
         controls |= {one["id"]: _control(one) for one in subject["controls"]}
-    return Catalogue(controls, digest.hexdigest(), frozenset(unverified))
+    return Catalogue(controls, hashlib.sha256(b"".join(files)).hexdigest(), frozenset(unverified))
+
+
+def from_yaml(raw: bytes) -> Any:
+    """What a file of the catalogue says."""
+    return _LOADER(raw).get_single_data()
+
+
+def _as_json(place: Path, files: list[bytes]) -> list[Any] | None:
+    """The same subjects as JSON, which is read thirty times as fast; None where it is not there, or of other files."""
+    try:
+        told = json.loads((place / "catalogue.json").read_bytes())
+        right = told["sha256"] == hashlib.sha256(b"".join([*files, (place / "profiles.yml").read_bytes()])).hexdigest()
+    except (OSError, ValueError):
+        return None
+    return list(told["controls"]) if right else None
 
 
 def _control(one: Mapping[str, Any]) -> Control:

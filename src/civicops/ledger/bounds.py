@@ -19,6 +19,8 @@ def out_of_bounds(body: Any) -> str | None:
     for _ in range(DEPTH_LIMIT):
         deeper: list[Any] = []
         for value in level:
+            if value.__class__ is str:  # most are
+                continue
             if isinstance(value, dict):
                 deeper += value.values()
             elif isinstance(value, list):

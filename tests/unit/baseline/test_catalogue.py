@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ import pytest
 import yaml
 from ansible_collections.civicops.town.plugins.module_utils._baseline.model import Params
 from ansible_collections.civicops.town.plugins.module_utils._baseline.registry import TYPES
+from ansible_collections.civicops.town.plugins.plugin_utils import catalogue as plugin
+
+from civicops.assess.catalogue import read
+from civicops.assess.catalogue_json import catalogue_json
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "roles/baseline/files"
@@ -224,3 +229,41 @@ def test_each_automated_section_of_level_1_is_covered_or_said_not_to_be() -> Non
     reasons = {name: entry["reason"] for entry in load(FILES / "not_covered.yml")["sections"] for name in entry["cis"]}
     assert wanted - covered() == set(reasons)
     assert all(len(reason) > 20 for reason in reasons.values())
+
+
+def test_it_lies_beside_as_json_by_make_docs() -> None:
+    assert (FILES / "catalogue.json").read_text(encoding="utf-8") == catalogue_json(FILES), "make docs"
+    told = json.loads((FILES / "catalogue.json").read_bytes())
+    assert told["controls"] == [load(path) for path in CONTROLS]
+    assert told["profiles"] == load(FILES / "profiles.yml")
+
+
+@pytest.mark.parametrize("broken", ["edited", "gone", "cut off"])
+def test_files_that_were_changed_by_hand_are_read_and_not_the_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    shutil.copytree(FILES, tmp_path / "files")
+    kept = tmp_path / "files/catalogue.json"
+    if broken == "edited":
+        file = tmp_path / "files/controls/banners.yml"
+        file.write_text(file.read_text().replace("- id: ", "- id: our-", 1))
+    elif broken == "gone":
+        kept.unlink()
+    else:
+        kept.write_text(kept.read_text()[:1000])
+    monkeypatch.setattr(plugin, "FOLDER", tmp_path / "files")
+    monkeypatch.setattr(plugin, "JSON", kept)
+    by_plugin, by_assessment = plugin.shipped.__wrapped__(), read(tmp_path / "files/controls")
+    ids = {one["id"] for path in sorted((tmp_path / "files/controls").glob("*.yml")) for one in load(path)["controls"]}
+    assert set(by_plugin.controls) == set(by_assessment.controls) == ids
+    assert by_plugin.sha256 == by_assessment.sha256
+    assert any(name.startswith("our-") for name in ids) == (broken == "edited")
+
+
+def test_rows_are_the_same_whether_they_were_made_before() -> None:
+    chosen = plugin.shipped().chosen("strictest", "server", (), "high")
+    waived = [chosen[3]["id"]]
+    made = [plugin._row(one, waived=one["id"] in waived) for one in chosen]
+    assert json.loads(plugin.rows(chosen, waived)) == [json.loads(one) for one in made]
+    own = {**chosen[0], "params": {"mine": 1}}
+    assert json.loads(plugin.rows([own], ()))[0][2] == {"mine": 1}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.civicops.town.plugins.plugin_utils import carried
 from ansible_collections.civicops.town.plugins.plugin_utils.twin import DocumentAction
 
 ROOT = Path(__file__).parents[4]
@@ -53,6 +54,11 @@ def test_a_module_without_its_twin_does_nothing_and_says_so(
     assert "document" not in told
 
 
+@pytest.mark.parametrize("name", [name for name in TWINS if twin(name).main])
+def test_nor_without_the_code_that_its_twin_sends(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(name, capsys, twin=True)["msg"].startswith("nothing is done: ")
+
+
 @pytest.mark.parametrize("name", TWINS)
 def test_a_module_knows_its_twin(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     told = answer(name, capsys, twin=True, nonsense=1)
@@ -71,4 +77,5 @@ def test_a_twin_says_who_asks(arguments: dict[str, Any] | None) -> None:
     action = twin("host_info")(task, None, None, None, None, None)
     action._execute_module = execute
     action._ask({}, arguments)
+    assert asked[0].pop("code") == carried.code_of("_host_info.main")
     assert asked == [({"record": False} if arguments is None else arguments) | {"twin": True}]

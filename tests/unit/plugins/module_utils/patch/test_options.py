@@ -16,13 +16,8 @@ from ansible_collections.civicops.town.plugins.module_utils._host_work import bu
 from ansible_collections.civicops.town.plugins.module_utils._patch import night
 from ansible_collections.civicops.town.plugins.module_utils._patch.chain import PARTS
 from ansible_collections.civicops.town.plugins.module_utils._patch.lengths import OptionError, seconds
-from ansible_collections.civicops.town.plugins.module_utils._patch.options import (
-    limits_of,
-    policy_of,
-    selection_spec,
-    work_of,
-    work_spec,
-)
+from ansible_collections.civicops.town.plugins.module_utils._patch.options import limits_of, policy_of, work_of
+from ansible_collections.civicops.town.plugins.module_utils._patch.specs import selection_spec, work_spec
 from hypothesis import given
 from hypothesis import strategies as st
 
