@@ -14,6 +14,7 @@ from ansible_collections.civicops.town.plugins.plugin_utils.twin import Document
 class ActionModule(DocumentAction):
     kind = "drill"
     version = 1
+    main = "_backup.drill_main"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         self._seen: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from ansible_collections.civicops.town.plugins.plugin_utils.host_work_action imp
 class ActionModule(HostWorkAction):
     kind = "wait"
     version = 1
+    main = "_host_work.wait_main"
 
     def expected(self) -> float:
         try:

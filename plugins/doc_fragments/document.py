@@ -23,6 +23,6 @@ options:
     type: bool
     default: false
   code:
-    description: Set by the action of the same name, for modules whose code it sends along.
+    description: Set by the action of the same name, which sends the module's code along. As O(twin).
     type: str
 """

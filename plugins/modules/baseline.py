@@ -138,8 +138,7 @@ document:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
-from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
+from ansible_collections.civicops.town.plugins.module_utils._document import document_spec, run
 
 
 def main() -> None:
@@ -160,14 +159,12 @@ def main() -> None:
             "probe_grace": {"type": "str", "default": "30s"},
             "rollback": {"type": "str", "choices": ["automatic", "never"], "default": "automatic"},
             "gate": {"type": "dict"},
-            "controls": {"type": "str", "no_log": True},  # as carried_spec
+            "controls": {"type": "str", "no_log": True},  # as the option code
             "run": {"type": "str"},
             **document_spec(),
-            **carried_spec(),
         },
         supports_check_mode=True,
     )
-    demand_twin(module)
     run(module, "_baseline.main")
 
 

@@ -65,8 +65,7 @@ document:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
-from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
+from ansible_collections.civicops.town.plugins.module_utils._document import document_spec, run
 
 
 def main() -> None:
@@ -75,11 +74,9 @@ def main() -> None:
             "of": {"type": "str", "required": True},
             "gate": {"type": "dict"},
             **document_spec(),
-            **carried_spec(),
         },
         supports_check_mode=True,
     )
-    demand_twin(module)
     run(module, "_baseline.undo_main")
 
 

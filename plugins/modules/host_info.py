@@ -174,8 +174,7 @@ document:
 import gc
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
-from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
+from ansible_collections.civicops.town.plugins.module_utils._document import document_spec, run
 
 
 def main() -> None:
@@ -186,11 +185,9 @@ def main() -> None:
             "packages": {"type": "bool", "default": True},
             "updates": {"type": "bool", "default": True},
             **document_spec(),
-            **carried_spec(),
         },
         supports_check_mode=True,
     )
-    demand_twin(module)
     run(module, "_host_info.main")
 
 

@@ -133,8 +133,7 @@ document:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._carried import run
-from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin
+from ansible_collections.civicops.town.plugins.module_utils._document import run
 from ansible_collections.civicops.town.plugins.module_utils._patch.specs import selection_spec, work_spec
 
 
@@ -149,7 +148,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    demand_twin(module)
     run(module, "_patch.main_install")
 
 

@@ -93,14 +93,12 @@ document:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._carried import run
-from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin
+from ansible_collections.civicops.town.plugins.module_utils._document import run
 from ansible_collections.civicops.town.plugins.module_utils._patch.specs import selection_spec
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=selection_spec(), supports_check_mode=True)
-    demand_twin(module)
     run(module, "_patch.main_stage")
 
 

@@ -114,12 +114,8 @@ document:
       elements: dict
 """
 
-import json
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._backup.drill import DrillError, hold
-from ansible_collections.civicops.town.plugins.module_utils._backup.whole import hold as hold_whole
-from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
+from ansible_collections.civicops.town.plugins.module_utils._document import document_spec, run
 
 
 def main() -> None:
@@ -142,16 +138,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    demand_twin(module)
-    params = module.params
-    try:
-        if params["of"]:
-            body = hold_whole(params["of"], params["target"])
-        else:
-            body = hold(params["whole_below"], params["turn"])
-    except DrillError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, document=json.dumps(body, separators=(",", ":")))
+    run(module, "_backup.drill_main")
 
 
 if __name__ == "__main__":

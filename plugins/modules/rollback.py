@@ -106,8 +106,7 @@ document:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._carried import carried_spec, run
-from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
+from ansible_collections.civicops.town.plugins.module_utils._document import document_spec, run
 from ansible_collections.civicops.town.plugins.module_utils._patch.specs import work_spec
 
 
@@ -118,11 +117,9 @@ def main() -> None:
             "manager": {"type": "str", "choices": ["auto", "apt", "dnf"], "default": "auto"},
             "of": {"type": "str"},
             **document_spec(),
-            **carried_spec(),
         },
         supports_check_mode=True,
     )
-    demand_twin(module)
     run(module, "_patch.main_rollback")
 
 

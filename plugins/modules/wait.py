@@ -133,20 +133,11 @@ document:
       type: str
 """
 
-import json
-import sys
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.civicops.town.plugins.module_utils._document import demand_twin, document_spec
-from ansible_collections.civicops.town.plugins.module_utils._host_work.place import WorkError
-from ansible_collections.civicops.town.plugins.module_utils._host_work.work import Permit, Work
-from ansible_collections.civicops.town.plugins.module_utils._host_work.wrapper import boottime
-
-WAIT = "import sys, time; time.sleep(float(sys.argv[1])); raise SystemExit(int(sys.argv[2]))"
+from ansible_collections.civicops.town.plugins.module_utils._document import document_spec, run
 
 
 def main() -> None:
-    began = boottime()
     module = AnsibleModule(
         argument_spec={
             "seconds": {"type": "int", "required": True},
@@ -156,18 +147,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    demand_twin(module)
-    seconds = module.params["seconds"]
-    if seconds < 0 or seconds > 86400:
-        module.fail_json(msg="seconds must be 0 to 86400")
-    status = "1" if module.params["outcome"] == "failed" else "0"
-    try:
-        permit = Permit.read(module.params["gate"], began)
-        work = Work(permit, [sys.executable, "-I", "-c", WAIT, str(seconds), status])
-        state = work.start_or_adopt(dry=module.check_mode)
-    except WorkError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=state.changed, document=json.dumps(state.values(), separators=(",", ":")))
+    run(module, "_host_work.wait_main")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # Copyright (c) civicops.town contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The code that an action sends along with its module: see C(module_utils/_carried.py), which loads it on the host."""
+"""The code that an action sends along with its module: see C(module_utils/_document.py), which loads it on the host."""
 
 from __future__ import annotations
 

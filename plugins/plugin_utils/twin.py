@@ -26,11 +26,11 @@ _NAME_LIMIT = 255
 
 
 class DocumentAction(ActionBase):
-    """Base class; a twin sets `kind` and `version`, and may give a `summary`."""
+    """Base class; a twin sets `kind`, `version` and `main`, and may give a `summary`."""
 
     kind: str
     version: int
-    main: str = ""
+    main: str
     """Where the module goes on, a name below C(plugins/module_utils): that code is sent along, see C(carried.py)."""
 
     TRANSFERS_FILES = False
@@ -39,7 +39,7 @@ class DocumentAction(ActionBase):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if cls.main:
+        if hasattr(cls, "main"):  # it is a twin, and no base of some
             carried.code_of(cls.main)  # in the main process, before any worker is forked
 
     def summary(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -107,11 +107,10 @@ class DocumentAction(ActionBase):
     def _ask(self, task_vars: dict[str, Any], arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module with the task's arguments, or with others. It does nothing for anybody else than its twin."""
         given = dict(self._task.args) if arguments is None else arguments
-        if self.main:
-            given = given | {"code": carried.code_of(self.main)}
+        ours = {"twin": True, "code": carried.code_of(self.main)}
         try:
             with _uncollected():
-                return self._execute_module(module_args=given | {"twin": True}, task_vars=task_vars)
+                return self._execute_module(module_args=given | ours, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             # The text holds what the host or its banner said.
             raise type(error)(_clean(error.message, 1000)) from None

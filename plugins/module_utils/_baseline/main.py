@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
-from .._carried import unpacked
+from .._document import unpacked
 from .._host_work.place import WorkError
 from .._patch.lengths import OptionError, seconds
 from .work import audit

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from typing import Any, Dict
 
-from .._carried import BEGAN
+from .._document import BEGAN
 from .._host_work.place import Place, WorkError
 from .._host_work.work import Permit
 from . import services

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any, Dict
 
-from .._carried import BEGAN
+from .._document import BEGAN
 from .._host_work.place import Place, WorkError
 from .._host_work.work import Permit
 from .chain import Chain, patched_runs, way_back

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from .._carried import carried_spec
 from .._document import document_spec
 
 
@@ -28,7 +27,6 @@ def selection_spec() -> Dict[str, Any]:
         "logged_in": {"type": "str", "choices": ["tell", "block"], "default": "tell"},
         "controller_time": {"type": "float"},
         **document_spec(),
-        **carried_spec(),
     }
 
 

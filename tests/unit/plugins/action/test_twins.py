@@ -54,7 +54,7 @@ def test_a_module_without_its_twin_does_nothing_and_says_so(
     assert "document" not in told
 
 
-@pytest.mark.parametrize("name", [name for name in TWINS if twin(name).main])
+@pytest.mark.parametrize("name", TWINS)
 def test_nor_without_the_code_that_its_twin_sends(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(name, capsys, twin=True)["msg"].startswith("nothing is done: ")
 

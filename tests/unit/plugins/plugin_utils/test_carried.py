@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from ansible_collections.civicops.town.plugins.module_utils._carried import unpacked
+from ansible_collections.civicops.town.plugins.module_utils._document import unpacked
 from ansible_collections.civicops.town.plugins.plugin_utils import carried
 from ansible_collections.civicops.town.plugins.plugin_utils.twin import DocumentAction
 
@@ -25,7 +25,7 @@ def carrying() -> dict[str, str]:
     found = {}
     for path in sorted((ROOT / "plugins/action").glob("*.py")):
         action = import_module(f"{PLUGINS}.action.{path.stem}").ActionModule
-        if issubclass(action, DocumentAction) and action.main:
+        if issubclass(action, DocumentAction):
             found[path.stem] = action.main
     return found
 
@@ -84,7 +84,7 @@ def test_it_is_what_ansible_would_find(module: str) -> None:
 def test_the_module_goes_on_where_its_action_says_and_ansible_sends_little_of_ours(module: str) -> None:
     text = (ROOT / "plugins/modules" / f"{module}.py").read_text()
     assert f'run(module, "{CARRYING[module]}")' in text
-    assert as_ansible_finds()[module] <= {"_carried", "_document", "_patch", "_patch.specs"}
+    assert as_ansible_finds()[module] <= {"_document", "_patch", "_patch.specs"}
 
 
 @pytest.mark.parametrize("main", sorted(set(CARRYING.values())))
@@ -94,12 +94,12 @@ def test_it_is_loaded_where_none_of_it_lies_in_files(main: str, tmp_path: Path) 
     folder.mkdir(parents=True)
     for package in [folder, *folder.parents][: len(UTILS.split("."))]:
         (package / "__init__.py").touch()
-    (folder / "_carried.py").write_text((ROOT / "plugins/module_utils/_carried.py").read_text())
+    (folder / "_document.py").write_text((ROOT / "plugins/module_utils/_document.py").read_text())
     program = f"""
 import json, sys
-from {UTILS} import _carried
-sys.meta_path.insert(0, _carried.Carried(_carried.unpacked(sys.stdin.read())))
-main = _carried.importlib.import_module("{UTILS}.{main}")
+from {UTILS} import _document
+sys.meta_path.insert(0, _document.Carried(_document.unpacked(sys.stdin.read())))
+main = _document.importlib.import_module("{UTILS}.{main}")
 assert callable(main.main)
 ours = {{name: module for name, module in sys.modules.items() if name.startswith("{UTILS}._")}}
 print(json.dumps({{name: module.__spec__.loader.get_source(name) for name, module in ours.items()}}))
@@ -119,12 +119,16 @@ print(json.dumps({{name: module.__spec__.loader.get_source(name) for name, modul
         file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
         assert text == file.read_text(), "programs that stay on the host are made of these texts"
     compiled = {file.name.split(".")[0] for file in tmp_path.rglob("*.pyc")}
-    assert compiled <= {"_carried", "__init__"}, "nothing of what was sent is kept"
+    assert compiled <= {"_document", "__init__"}, "nothing of what was sent is kept"
 
 
 def test_an_error_in_it_shows_its_file_and_line(tmp_path: Path) -> None:
     code = carried.packed(json.dumps({"_broken": "import sys\n\ndef main(module):\n    return 1 / 0\n"}))
-    program = f"from {UTILS} import _carried\nclass M: params = {{'code': {code!r}}}\n_carried.run(M, '_broken')\n"
+    program = f"""
+from {UTILS} import _document
+class M: params = {{"twin": True, "code": {code!r}}}
+_document.run(M, "_broken")
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert 'File "_broken.py", line 4, in main' in done.stderr
 
