@@ -131,8 +131,8 @@ def test_too_little_time_is_a_refusal(place: Place, tmp_path: Path) -> None:
 
 def test_a_program_that_comes_to_run_too_late_begins_nothing(place: Place) -> None:
     fake = Fake()
-    a_work(place, fake, seconds=0.2, needed=0.1).start_or_adopt()
-    time.sleep(0.15)
+    a_work(place, fake, seconds=2.0, needed=1.5).start_or_adopt()
+    time.sleep(0.6)
     run_program(fake.started[0])
     state = a_work(place, fake).start_or_adopt()
     assert (state.state, state.began) == ("interrupted", False)
